@@ -1,0 +1,187 @@
+"""The edge of a service: a request becomes a typed value here or is refused, and OpenAPI is read off the same types."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Annotated, Any, Generic, TypeVar
+
+import orjson
+from flask import request
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from werkzeug.exceptions import UnsupportedMediaType as WerkzeugUnsupportedMediaType
+
+from common.errors import BadRequest, Invalid, UnsupportedMediaType
+
+View = TypeVar("View", bound=Callable[..., Any])
+T = TypeVar("T")
+
+MAX_MONEY = Decimal("9999999.99")
+
+
+class Request(BaseModel):
+    """Base of bodies and queries: unknown members are refused, text is trimmed and free of NUL."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_nul(cls, value: Any) -> Any:
+        # Postgres' text cannot hold U+0000, nor UTF-8 a lone surrogate: found here, it is the caller's mistake.
+        for text in _texts(value):
+            if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+                raise ValueError("must not contain NUL or unpaired surrogates")
+        return value
+
+
+class Response(BaseModel):
+    """Base of answers, which are documented by it."""
+
+
+class PageQuery(Request):
+    """The paging parameters of every list."""
+
+    limit: int = Field(20, ge=1, le=100)
+    cursor: str | None = Field(None, max_length=2000)
+    total: bool = False
+
+
+class Page(Response, Generic[T]):
+    items: list[T]
+    next_cursor: str | None
+    total: int | None = None
+
+
+def _two_places(value: Decimal) -> Decimal:
+    return value.quantize(Decimal("0.01"))
+
+
+Money = Annotated[
+    Decimal,
+    Field(ge=0, le=MAX_MONEY, decimal_places=2),
+    AfterValidator(_two_places),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^\d{1,7}\.\d{2}$", "examples": ["12.99"]}),
+]
+"""An amount of money, written with two decimals; its currency stands beside it."""
+
+
+@dataclass(slots=True)
+class Operation:
+    """What a view declares of itself; read by OpenAPI and by the tests of the architecture."""
+
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    responses: dict[int, tuple[Any, str]] = field(default_factory=dict)
+    scopes: tuple[str, ...] | None = None
+    is_public: bool = False
+
+    @property
+    def declares_access(self) -> bool:
+        return self.is_public or self.scopes is not None
+
+
+def operation(view: Callable[..., Any]) -> Operation:
+    """The declaration of a view, made empty at first sight."""
+    if not hasattr(view, "operation"):
+        view.operation = Operation()  # type: ignore[attr-defined]
+    return view.operation  # type: ignore[attr-defined,no-any-return]
+
+
+def accepts(*, body: type[Request] | None = None, query: type[Request] | None = None) -> Callable[[View], View]:
+    """Parse the JSON body and the query string into these types and hand them to the view by name."""
+
+    def decorate(view: View) -> View:
+        operation(view).body, operation(view).query = body, query
+
+        @functools.wraps(view)
+        def parse(*args: Any, **kwargs: Any) -> Any:
+            if query:
+                kwargs["query"] = parse_query(query)
+            if body:
+                kwargs["body"] = parse_body(body)
+            return view(*args, **kwargs)
+
+        return parse  # type: ignore[return-value]
+
+    return decorate
+
+
+def returns(model: Any, status: int = 200, description: str = "") -> Callable[[View], View]:
+    """Document an answer. The first one declared also gives the status of a view that returns only a value."""
+
+    def decorate(view: View) -> View:
+        declared = operation(view)
+        declared.responses = {status: (model, description), **declared.responses}
+
+        @functools.wraps(view)
+        def answer(*args: Any, **kwargs: Any) -> Any:
+            value = view(*args, **kwargs)
+            if isinstance(value, dict | list | BaseModel) or value is None:
+                return ("" if value is None else value), status
+            return value
+
+        return answer  # type: ignore[return-value]
+
+    return decorate
+
+
+def parse_body(model: type[T]) -> T:
+    """The request's JSON as `model`. Raises BadRequest, UnsupportedMediaType or Invalid."""
+    if not request.is_json:
+        raise UnsupportedMediaType("Send the body as application/json.")
+    try:
+        document = orjson.loads(request.get_data())
+    except (orjson.JSONDecodeError, WerkzeugUnsupportedMediaType):
+        raise BadRequest("The body is not valid JSON.", headers={}) from None
+    return validate(model, document)
+
+
+def parse_query(model: type[T]) -> T:
+    """The query string as `model`: a repeated parameter is a list where the model has one, else refused."""
+    fields = model.model_fields  # type: ignore[attr-defined]
+    raw: dict[str, Any] = {}
+    for name, values in request.args.lists():
+        takes_list = name in fields and "list" in str(fields[name].annotation)
+        if len(values) > 1 and not takes_list:
+            raise Invalid.field(name, "is given more than once")
+        raw[name] = values if takes_list else values[0]
+    return validate(model, raw)
+
+
+def validate(model: type[T], document: Any) -> T:
+    """`document` as `model`; raises Invalid with a message for every field in error."""
+    try:
+        return model.model_validate(document)  # type: ignore[attr-defined,no-any-return]
+    except ValidationError as error:
+        raise Invalid("The request has invalid fields.", errors=_field_errors(error)) from None
+
+
+def _field_errors(error: ValidationError) -> list[dict[str, str]]:
+    return [
+        {"field": ".".join(map(str, each["loc"])), "message": each["msg"]}
+        for each in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            yield from _texts(name)
+            yield from _texts(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _texts(member)

@@ -1,0 +1,271 @@
+"""Who is asking: RFC 9068 access tokens, verified against the issuer's published keys, and what a route demands."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar, cast
+from uuid import UUID
+
+import jwt
+import requests
+from flask import current_app, g, request
+from jwt import PyJWK
+
+from common.api import operation
+from common.errors import Forbidden, Unauthorized, Unavailable
+from common.telemetry import get_logger
+
+ALGORITHMS = ("EdDSA", "ES256", "RS256")
+REQUIRED_CLAIMS = ["iss", "aud", "exp", "iat", "sub", "client_id", "jti"]
+LEEWAY_SECONDS = 5
+
+View = TypeVar("View", bound=Callable[..., Any])
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The verified bearer of an access token: a person by way of a client, or a client by itself."""
+
+    subject: str
+    client_id: str
+    scopes: frozenset[str]
+    role: str | None = None
+    username: str | None = None
+    session_id: str | None = None
+    claims: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def is_user(self) -> bool:
+        return self.role is not None
+
+    @property
+    def user_id(self) -> UUID:
+        """Raises Forbidden for a service, which is nobody's account."""
+        if not self.is_user:
+            raise Forbidden("Only a person can do this.")
+        return UUID(self.subject)
+
+    def has(self, scope: str) -> bool:
+        return scope in self.scopes
+
+
+class KeySource(Protocol):
+    def find(self, kid: str) -> PyJWK | None:
+        """The key of this id, if the issuer publishes one. Raises Unavailable when it cannot be asked."""
+
+
+class StaticKeys:
+    """Keys known beforehand."""
+
+    def __init__(self, jwks: dict[str, Any]) -> None:
+        self._keys = parse_jwks(jwks)
+
+    def find(self, kid: str) -> PyJWK | None:
+        return self._keys.get(kid)
+
+
+class JwksKeys:
+    """The issuer's keys, fetched when one is asked for that is not known, but not more often than allowed."""
+
+    def __init__(self, url: str, *, min_interval: float = 2.0, max_age: float = 300.0) -> None:
+        """Unknown key ids cause at most one fetch per `min_interval`; all is refetched after `max_age` (seconds)."""
+        self._url = url
+        self._min_interval = min_interval
+        self._max_age = max_age
+        self._keys: dict[str, PyJWK] = {}
+        self._tried_at = self._fetched_at = float("-inf")
+        self._lock = threading.Lock()
+
+    def find(self, kid: str) -> PyJWK | None:
+        now = time.monotonic()
+        if kid not in self._keys or now - self._fetched_at > self._max_age:
+            self._refresh(now)
+        return self._keys.get(kid)
+
+    def _refresh(self, now: float) -> None:
+        with self._lock:
+            if now - self._tried_at < self._min_interval:
+                return
+            self._tried_at = now
+            try:
+                answer = requests.get(self._url, timeout=(1, 3))
+                answer.raise_for_status()
+                self._keys = parse_jwks(answer.json())
+                self._fetched_at = now
+            except (requests.RequestException, ValueError) as error:
+                self._tried_at = float("-inf")
+                if not self._keys:
+                    raise Unavailable("The sign-in service cannot be reached.") from error
+                log.warning("jwks_not_refreshed", error=type(error).__name__)
+
+
+def parse_jwks(document: dict[str, Any]) -> dict[str, PyJWK]:
+    """A JWK set (RFC 7517 section 5) by key id: signature keys of our algorithms only."""
+    keys = {}
+    for each in document["keys"]:
+        if each.get("kty") != "oct" and each.get("use", "sig") == "sig" and each.get("kid"):
+            key = PyJWK(each)
+            if key.algorithm_name in ALGORITHMS:
+                keys[each["kid"]] = key
+    return keys
+
+
+class TokenVerifier:
+    """Verifies access tokens and remembers the good ones, by hash, until they expire."""
+
+    def __init__(self, *, issuer: str, audience: str, keys: KeySource, capacity: int = 10_000) -> None:
+        self._issuer = issuer
+        self._audience = audience
+        self._keys = keys
+        self._capacity = capacity
+        self._verified: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def verify(self, token: str) -> Principal:
+        """The token's bearer. Raises Unauthorized for whatever is wrong with it, and Unavailable without keys."""
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        remembered = self._verified.get(digest)
+        if remembered and remembered[0] > time.time():
+            return remembered[1]
+        claims = self._decode(token)
+        principal = _principal(claims)
+        self._remember(digest, float(claims["exp"]), principal)
+        return principal
+
+    def _decode(self, token: str) -> dict[str, Any]:
+        try:
+            header = jwt.get_unverified_header(token)
+            key = self._signing_key(header)
+            return jwt.decode(
+                token,
+                key.key,
+                algorithms=[key.algorithm_name],
+                issuer=self._issuer,
+                audience=self._audience,
+                leeway=LEEWAY_SECONDS,
+                options={"require": REQUIRED_CLAIMS},
+            )
+        except jwt.ExpiredSignatureError:
+            raise _invalid_token("The access token has expired.") from None
+        except (jwt.PyJWTError, ValueError, TypeError, UnicodeError):
+            raise _invalid_token("The access token is not valid.") from None
+
+    def _signing_key(self, header: dict[str, Any]) -> PyJWK:
+        """The published key that the header names: type, algorithm and key must fit each other (RFC 8725)."""
+        kind = str(header.get("typ", "")).lower().removeprefix("application/")
+        if kind != "at+jwt" or header.get("alg") not in ALGORITHMS or "crit" in header:
+            raise jwt.InvalidTokenError
+        key = self._keys.find(str(header.get("kid", "")))
+        if key is None or key.algorithm_name != header["alg"]:
+            raise jwt.InvalidTokenError
+        return key
+
+    def _remember(self, digest: bytes, expires: float, principal: Principal) -> None:
+        with self._lock:
+            self._verified[digest] = (expires, principal)
+            while len(self._verified) > self._capacity:
+                self._verified.popitem(last=False)
+
+
+def _invalid_token(detail: str) -> Unauthorized:
+    return Unauthorized(detail, error="invalid_token")
+
+
+def _principal(claims: dict[str, Any]) -> Principal:
+    return Principal(
+        subject=claims["sub"],
+        client_id=str(claims["client_id"]),
+        scopes=frozenset(str(claims.get("scope", "")).split()),
+        role=claims.get("role"),
+        username=claims.get("preferred_username"),
+        session_id=claims.get("sid"),
+        claims=claims,
+    )
+
+
+def bearer_token(authorization: str | None) -> str | None:
+    """The token of an Authorization header (RFC 6750 section 2.1). Raises Unauthorized for another scheme."""
+    if not authorization:
+        return None
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise _invalid_token("Send the access token as Authorization: Bearer.")
+    return token.strip()
+
+
+def public(view: View) -> View:
+    """Anybody may ask. A token that is sent along is verified all the same."""
+    operation(view).is_public = True
+
+    @functools.wraps(view)
+    def allow(*args: Any, **kwargs: Any) -> Any:
+        principal()
+        return view(*args, **kwargs)
+
+    return cast(View, allow)
+
+
+def foreign_credentials(view: View) -> View:
+    """Anybody may ask, and the Authorization header is not ours to judge (OAuth client authentication, say)."""
+    operation(view).is_public = True
+    return view
+
+
+def requires(*scopes: str) -> Callable[[View], View]:
+    """Only for a bearer whose token holds all these scopes."""
+    return _guard(scopes, people_only=False)
+
+
+def requires_user(*scopes: str) -> Callable[[View], View]:
+    """As `requires`, and the bearer is a person."""
+    return _guard(scopes, people_only=True)
+
+
+def _guard(scopes: tuple[str, ...], *, people_only: bool) -> Callable[[View], View]:
+    def decorate(view: View) -> View:
+        operation(view).scopes = scopes
+
+        @functools.wraps(view)
+        def check(*args: Any, **kwargs: Any) -> Any:
+            bearer = current_user()
+            missing = [scope for scope in scopes if not bearer.has(scope)]
+            if missing:
+                raise _insufficient_scope(scopes)
+            if people_only and not bearer.is_user:
+                raise Forbidden("Only a person can do this.")
+            return view(*args, **kwargs)
+
+        return cast(View, check)
+
+    return decorate
+
+
+def _insufficient_scope(scopes: tuple[str, ...]) -> Forbidden:
+    """RFC 6750 section 3.1."""
+    needed = " ".join(scopes)
+    challenge = f'Bearer realm="bookstore", error="insufficient_scope", scope="{needed}"'
+    return Forbidden(f"This needs the scope {needed}.", headers={"WWW-Authenticate": challenge})
+
+
+def principal() -> Principal | None:
+    """The request's bearer, or None when it came without a token. Raises Unauthorized for a bad one."""
+    if "principal" not in g:
+        token = bearer_token(request.headers.get("Authorization"))
+        verifier: TokenVerifier = current_app.extensions["token_verifier"]
+        g.principal = verifier.verify(token) if token else None
+    return cast(Principal | None, g.principal)
+
+
+def current_user() -> Principal:
+    """The request's bearer. Raises Unauthorized when there is none."""
+    bearer = principal()
+    if bearer is None:
+        raise Unauthorized("Sign in first.")
+    return bearer

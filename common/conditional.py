@@ -1,0 +1,25 @@
+"""Conditional requests (RFC 9110 section 13) over a row's version."""
+
+from __future__ import annotations
+
+from flask import request
+from werkzeug.datastructures import ETags
+
+from common.errors import PreconditionFailed
+
+
+def etag(version: int | str) -> str:
+    """The strong entity tag of a version, as the ETag header writes it."""
+    return f'"{version}"'
+
+
+def require_match(version: int | str) -> None:
+    """Raises PreconditionFailed when the request's If-Match names another version than the current one."""
+    wanted: ETags = request.if_match
+    if wanted and str(version) not in wanted:
+        raise PreconditionFailed("It was changed by somebody else in the meantime; read it again.")
+
+
+def not_modified(version: int | str) -> bool:
+    """Whether If-None-Match says that the client has this version already."""
+    return bool(request.if_none_match) and request.if_none_match.contains_weak(str(version))

@@ -1,0 +1,158 @@
+"""The database of a service: its engine, the session of a request, and what all its tables share.
+
+One transaction per request, opened and committed here; the domain flushes but never commits. Pure reads run
+in autocommit, which spares them BEGIN and COMMIT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import cast
+
+from flask import current_app, g, has_request_context, request
+from sqlalchemy import DateTime, Engine, MetaData, create_engine, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.orm import Session, registry, sessionmaker
+from werkzeug.local import LocalProxy
+
+from common.config import ServiceConfig
+
+READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+STATEMENT_TIMEOUT_MS = 15_000
+LOCK_TIMEOUT_MS = 5_000
+
+NAMING_CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def model_registry() -> registry:
+    """What a service's declarative base is built on: `class Base(DeclarativeBase): registry = model_registry()`.
+
+    Tables name no schema: the connection's search_path is the service's schema.
+    """
+    return registry(
+        metadata=MetaData(naming_convention=NAMING_CONVENTION),
+        type_annotation_map={datetime: DateTime(timezone=True)},
+    )
+
+
+def utcnow() -> datetime:
+    return datetime.now(UTC)
+
+
+def psycopg2_url(url: str) -> URL:
+    """The URL with its driver named: a bare postgresql:// may mean another driver to SQLAlchemy."""
+    return make_url(url).set(drivername="postgresql+psycopg2")
+
+
+class Database:
+    """The connections of one process to its service's schema."""
+
+    def __init__(self, config: ServiceConfig, *, pool_size: int | None = None) -> None:
+        self.config = config
+        self.url = psycopg2_url(config.database_url)
+        self.engine = self._create_engine(pool_size or config.web_threads)
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._readers = sessionmaker(autocommit, expire_on_commit=False)
+
+    def _create_engine(self, pool_size: int) -> Engine:
+        engine = create_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=2,
+            pool_timeout=10,
+            pool_pre_ping=False,
+            pool_recycle=1800,
+            connect_args={
+                "connect_timeout": 5,
+                "application_name": self.config.service,
+                "options": connection_options(self.config.schema),
+            },
+        )
+        return engine
+
+    def session(self, *, read_only: bool = False) -> Session:
+        return self._readers() if read_only else self._sessions()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A session that commits when the block ends and rolls back when it raises."""
+        with self._sessions.begin() as opened:
+            yield opened
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session for reads only, in autocommit."""
+        with self._readers() as opened:
+            yield opened
+
+    def ping(self) -> None:
+        """Raises sqlalchemy.exc.OperationalError when the database cannot be reached."""
+        with self.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def connection_options(schema: str) -> str:
+    return (
+        f"-csearch_path={schema},public -ctimezone=UTC "
+        f"-cstatement_timeout={STATEMENT_TIMEOUT_MS} -clock_timeout={LOCK_TIMEOUT_MS} "
+        f"-cidle_in_transaction_session_timeout=60000"
+    )
+
+
+def current_database() -> Database:
+    return cast(Database, current_app.extensions["database"])
+
+
+def _request_session() -> Session:
+    if "session" not in g:
+        read_only = has_request_context() and request.method in READ_METHODS
+        g.session = current_database().session(read_only=read_only)
+    return cast(Session, g.session)
+
+
+session: Session = cast(Session, LocalProxy(_request_session))
+"""The session of the request being answered."""
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """A transaction of its own inside a request, committed when the block ends.
+
+    For the few requests that must not hold one open while they wait for somebody else.
+    """
+    with current_database().transaction() as opened:
+        yield opened
+
+
+def end_request_session(*, commit: bool) -> None:
+    """Commit or roll back what the request did, if it used the database at all."""
+    opened: Session | None = g.pop("session", None)
+    if opened is None:
+        return
+    try:
+        if commit:
+            opened.commit()
+        else:
+            opened.rollback()
+    finally:
+        opened.close()
+
+
+def notify(session: Session, channel: str, payload: str = "") -> None:
+    """Wake whoever listens to `channel` of this service, once the transaction has committed."""
+    session.execute(
+        text("SELECT pg_notify(current_schema() || '_' || :channel, :payload)"),
+        {"channel": channel, "payload": payload},
+    )
