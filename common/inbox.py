@@ -1,0 +1,230 @@
+"""The inbox: events are staged here as they come from the bus, then handled one by one, each with exactly one effect.
+
+Staging and handling are apart on purpose (docs/adr/0002): the broker's queue is drained in order by one pump,
+whatever becomes of single events, while all workers of a service share the handling, in order per key.
+Retries, back-off and dead letters live here once, and so are the same on every bus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Row,
+    Table,
+    Text,
+    Uuid,
+    and_,
+    delete,
+    func,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from common.db import Database, notify, utcnow
+from common.events import Envelope, Event
+from common.failpoints import reach
+from common.metrics import EVENTS_DEAD, EVENTS_DUPLICATE, EVENTS_FAILED, EVENTS_HANDLED, EVENTS_RECEIVED
+from common.telemetry import correlated, get_logger
+
+Handler = Callable[[Session, Any], None]
+Handlers = Mapping[type[Event], Handler]
+
+CHANNEL = "inbox"
+MAX_ATTEMPTS = 8
+FIRST_BACKOFF = timedelta(milliseconds=200)
+LONGEST_BACKOFF = timedelta(minutes=1)
+KEEP_HANDLED = timedelta(days=14)
+
+metadata = MetaData()
+table = Table(
+    "inbox",
+    metadata,
+    Column("position", BigInteger, Identity(always=True), primary_key=True),
+    Column("id", Uuid, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("request_id", Text),
+    Column("traceparent", Text),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Column("handled_at", DateTime(timezone=True)),
+    Column("dead_at", DateTime(timezone=True)),
+    Column("error", Text),
+    Index("ix_inbox_open", "position", postgresql_where=text("handled_at IS NULL AND dead_at IS NULL")),
+    Index("ix_inbox_open_key", "key", "position", postgresql_where=text("handled_at IS NULL AND dead_at IS NULL")),
+    Index("ix_inbox_dead", "position", postgresql_where=text("dead_at IS NOT NULL")),
+    Index("ix_inbox_handled_at", "handled_at", postgresql_where=text("handled_at IS NOT NULL")),
+)
+log = get_logger(__name__)
+
+
+def stage(database: Database, envelopes: Sequence[Envelope]) -> int:
+    """Store events as they came; returns how many were new. One that is here already changes nothing."""
+    now = utcnow()
+    rows = [
+        {
+            "id": each.id,
+            "name": each.name,
+            "key": each.key,
+            "body": each.body,
+            "request_id": each.request_id,
+            "traceparent": each.traceparent,
+            "recorded_at": each.recorded_at,
+            "received_at": now,
+            "due_at": now,
+        }
+        for each in envelopes
+    ]
+    reach("pump.before_stage")
+    with database.transaction() as session:
+        statement = insert(table).values(rows).on_conflict_do_nothing(index_elements=["id"])
+        fresh = len(session.execute(statement.returning(table.c.id)).all())
+        notify(session, CHANNEL)
+    reach("pump.after_stage")
+    EVENTS_RECEIVED.inc(fresh)
+    EVENTS_DUPLICATE.inc(len(rows) - fresh)
+    return fresh
+
+
+class Dispatcher:
+    """Handles staged events, each in a transaction of its own that also marks it handled."""
+
+    def __init__(self, database: Database, handlers: Handlers, *, max_attempts: int = MAX_ATTEMPTS) -> None:
+        self._database = database
+        self._handlers = {event.name: (event, handler) for event, handler in handlers.items()}
+        self._max_attempts = max_attempts
+
+    def handle_next(self) -> bool:
+        """Handle the next event that is due; False when there is none."""
+        with self._database.session() as session:
+            row = session.execute(_next_due()).one_or_none()
+            if row is None:
+                session.rollback()
+                return False
+            with correlated(row.request_id, row.traceparent):
+                self._attempt(session, row)
+        return True
+
+    def _attempt(self, session: Session, row: Row[Any]) -> None:
+        try:
+            reach("handler.before_effect")
+            self._apply(session, row)
+            session.execute(_of(row).values(handled_at=utcnow(), attempts=row.attempts + 1, error=None))
+            reach("handler.before_commit")
+            session.commit()
+        except Exception as error:
+            session.rollback()
+            self._put_off(row, error)
+            return
+        reach("handler.after_commit")
+        EVENTS_HANDLED.labels(row.name).inc()
+
+    def _apply(self, session: Session, row: Row[Any]) -> None:
+        known = self._handlers.get(row.name)
+        if known is None:
+            return  # subscribed once, by an older version of this service
+        event_type, handler = known
+        handler(session, event_type.model_validate_json(row.body))
+        session.flush()
+
+    def _put_off(self, row: Row[Any], error: Exception) -> None:
+        """Try again later, or set it aside: at once when it cannot even be read."""
+        attempts = row.attempts + 1
+        dead = attempts >= self._max_attempts or isinstance(error, ValidationError)
+        values: dict[str, Any] = {"attempts": attempts, "error": f"{type(error).__name__}: {error}"[:2000]}
+        values |= {"dead_at": utcnow()} if dead else {"due_at": utcnow() + backoff(attempts)}
+        with self._database.transaction() as session:
+            session.execute(_of(row).where(table.c.attempts == row.attempts).values(values))
+        EVENTS_FAILED.labels(row.name).inc()
+        if dead:
+            EVENTS_DEAD.labels(row.name).inc()
+        log.warning(
+            "event_set_aside" if dead else "event_failed", event_name=row.name, attempts=attempts, exc_info=error
+        )
+
+
+def backoff(attempts: int) -> timedelta:
+    return min(FIRST_BACKOFF * 2 ** (attempts - 1), LONGEST_BACKOFF)
+
+
+def _next_due() -> Any:
+    """The first due event with no earlier open one of its key. Another worker's is locked, and so passed over."""
+    earlier = table.alias("earlier")
+    blocked = (
+        select(earlier.c.position)
+        .where(earlier.c.key == table.c.key, earlier.c.position < table.c.position, _open(earlier))
+        .exists()
+    )
+    return (
+        select(table)
+        .where(_open(table), table.c.due_at <= utcnow(), ~blocked)
+        .order_by(table.c.position)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _open(of: Any) -> Any:
+    return and_(of.c.handled_at.is_(None), of.c.dead_at.is_(None))
+
+
+def _of(row: Row[Any]) -> Any:
+    return update(table).where(table.c.position == row.position)
+
+
+def next_due_at(session: Session) -> datetime | None:
+    """When the next open event may be tried, so that a worker knows how long it may sleep."""
+    return session.scalar(select(func.min(table.c.due_at)).where(_open(table)))
+
+
+def dead_letters(session: Session) -> Sequence[Row[Any]]:
+    return session.execute(select(table).where(table.c.dead_at.is_not(None)).order_by(table.c.position)).all()
+
+
+def replay(session: Session, ids: Sequence[UUID] | None = None) -> int:
+    """Give dead letters (these, or all) a fresh set of attempts; returns how many."""
+    statement = update(table).where(table.c.dead_at.is_not(None))
+    if ids is not None:
+        statement = statement.where(table.c.id.in_(ids))
+    revived = session.execute(
+        statement.values(dead_at=None, attempts=0, due_at=utcnow()).returning(table.c.id)
+    ).all()
+    notify(session, CHANNEL)
+    return len(revived)
+
+
+def discard(session: Session, ids: Sequence[UUID]) -> int:
+    """Give dead letters up for good: they count as handled. Returns how many."""
+    statement = update(table).where(table.c.dead_at.is_not(None), table.c.id.in_(ids))
+    return len(session.execute(statement.values(dead_at=None, handled_at=utcnow()).returning(table.c.id)).all())
+
+
+def lag(session: Session) -> tuple[int, int]:
+    """How many events are open, and how many are dead."""
+    opened = session.scalar(select(func.count()).select_from(table).where(_open(table))) or 0
+    dead = session.scalar(select(func.count()).select_from(table).where(table.c.dead_at.is_not(None))) or 0
+    return opened, dead
+
+
+def prune(session: Session) -> None:
+    """Forget what was handled long ago: no bus repeats itself after this time."""
+    session.execute(delete(table).where(table.c.handled_at < utcnow() - KEEP_HANDLED))
