@@ -26,6 +26,7 @@ from common.errors import BadRequest, Invalid, UnsupportedMediaType
 
 View = TypeVar("View", bound=Callable[..., Any])
 T = TypeVar("T")
+Model = TypeVar("Model", bound=BaseModel)
 
 MAX_MONEY = Decimal("9999999.99")
 
@@ -137,7 +138,7 @@ def returns(model: Any, status: int = 200, description: str = "") -> Callable[[V
     return decorate
 
 
-def parse_body(model: type[T]) -> T:
+def parse_body(model: type[Model]) -> Model:
     """The request's JSON as `model`. Raises BadRequest, UnsupportedMediaType or Invalid."""
     if not request.is_json:
         raise UnsupportedMediaType("Send the body as application/json.")
@@ -148,9 +149,9 @@ def parse_body(model: type[T]) -> T:
     return validate(model, document)
 
 
-def parse_query(model: type[T]) -> T:
+def parse_query(model: type[Model]) -> Model:
     """The query string as `model`: a repeated parameter is a list where the model has one, else refused."""
-    fields = model.model_fields  # type: ignore[attr-defined]
+    fields = model.model_fields
     raw: dict[str, Any] = {}
     for name, values in request.args.lists():
         takes_list = name in fields and "list" in str(fields[name].annotation)
@@ -160,10 +161,10 @@ def parse_query(model: type[T]) -> T:
     return validate(model, raw)
 
 
-def validate(model: type[T], document: Any) -> T:
+def validate(model: type[Model], document: Any) -> Model:
     """`document` as `model`; raises Invalid with a message for every field in error."""
     try:
-        return model.model_validate(document)  # type: ignore[attr-defined,no-any-return]
+        return model.model_validate(document)
     except ValidationError as error:
         raise Invalid("The request has invalid fields.", errors=_field_errors(error)) from None
 

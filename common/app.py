@@ -1,4 +1,4 @@
-"""The Flask application that every service is: identity, one transaction, one shape of error, health, its own API document."""
+"""The Flask application that every service is: identity, one transaction, one shape of error, health, OpenAPI."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Orjson(JSONProvider):
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
         payload = _dump(self._prepare_response_obj(args, kwargs))
-        return cast(Response, self._app.response_class(payload, mimetype="application/json"))
+        return Response(payload, mimetype="application/json")
 
 
 def _dump(value: Any) -> bytes:
@@ -65,7 +65,7 @@ class Application(Flask):
 
     json_provider_class = Orjson
 
-    def dispatch_request(self) -> Response:  # type: ignore[override]
+    def dispatch_request(self) -> Response:
         answer = self.make_response(super().dispatch_request())
         end_request_session(commit=answer.status_code < 500)
         return answer
@@ -75,7 +75,7 @@ class Application(Flask):
             rv = (self.json.response(rv[0]), *rv[1:])
         elif isinstance(rv, BaseModel):
             rv = self.json.response(rv)
-        return cast(Response, super().make_response(rv))
+        return super().make_response(rv)
 
 
 def bare_app(config: Config, blueprints: Iterable[Blueprint]) -> Application:
@@ -130,8 +130,7 @@ def _require_declared_access(app: Flask) -> None:
     silent = [
         f"{rule.rule} ({rule.endpoint})"
         for rule in app.url_map.iter_rules()
-        if not rule.endpoint.endswith("static")
-        and not operation(app.view_functions[rule.endpoint]).declares_access
+        if not rule.endpoint.endswith("static") and not operation(app.view_functions[rule.endpoint]).declares_access
     ]
     if silent:
         raise RuntimeError(f"these routes declare neither @public nor @requires: {', '.join(silent)}")

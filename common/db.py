@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, registry, sessionmaker
 from werkzeug.local import LocalProxy
 
 from common.config import ServiceConfig
+from common.failpoints import reach
 
 READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 STATEMENT_TIMEOUT_MS = 15_000
@@ -64,7 +65,7 @@ class Database:
         self._readers = sessionmaker(autocommit, expire_on_commit=False)
 
     def _create_engine(self, pool_size: int) -> Engine:
-        engine = create_engine(
+        return create_engine(
             self.url,
             pool_size=pool_size,
             max_overflow=2,
@@ -77,7 +78,6 @@ class Database:
                 "options": connection_options(self.config.schema),
             },
         )
-        return engine
 
     def session(self, *, read_only: bool = False) -> Session:
         return self._readers() if read_only else self._sessions()
@@ -143,7 +143,9 @@ def end_request_session(*, commit: bool) -> None:
         return
     try:
         if commit:
+            reach("request.before_commit")
             opened.commit()
+            reach("request.after_commit")
         else:
             opened.rollback()
     finally:

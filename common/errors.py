@@ -22,9 +22,7 @@ class DomainError(Exception):
     code: ClassVar[str] = "internal_error"
     keeps_changes: ClassVar[bool] = False
 
-    def __init__(
-        self, detail: str | None = None, *, headers: dict[str, str] | None = None, **extra: Any
-    ) -> None:
+    def __init__(self, detail: str | None = None, *, headers: dict[str, str] | None = None, **extra: Any) -> None:
         super().__init__(detail or self.code)
         self.detail = detail
         self.headers = headers or {}

@@ -70,7 +70,12 @@ table = Table(
     Column("dead_at", DateTime(timezone=True)),
     Column("error", Text),
     Index("ix_inbox_open", "position", postgresql_where=text("handled_at IS NULL AND dead_at IS NULL")),
-    Index("ix_inbox_open_key", "key", "position", postgresql_where=text("handled_at IS NULL AND dead_at IS NULL")),
+    Index(
+        "ix_inbox_open_key",
+        "key",
+        "position",
+        postgresql_where=text("handled_at IS NULL AND dead_at IS NULL"),
+    ),
     Index("ix_inbox_dead", "position", postgresql_where=text("dead_at IS NOT NULL")),
     Index("ix_inbox_handled_at", "handled_at", postgresql_where=text("handled_at IS NOT NULL")),
 )
@@ -158,7 +163,10 @@ class Dispatcher:
         if dead:
             EVENTS_DEAD.labels(row.name).inc()
         log.warning(
-            "event_set_aside" if dead else "event_failed", event_name=row.name, attempts=attempts, exc_info=error
+            "event_set_aside" if dead else "event_failed",
+            event_name=row.name,
+            attempts=attempts,
+            exc_info=error,
         )
 
 
@@ -205,9 +213,7 @@ def replay(session: Session, ids: Sequence[UUID] | None = None) -> int:
     statement = update(table).where(table.c.dead_at.is_not(None))
     if ids is not None:
         statement = statement.where(table.c.id.in_(ids))
-    revived = session.execute(
-        statement.values(dead_at=None, attempts=0, due_at=utcnow()).returning(table.c.id)
-    ).all()
+    revived = session.execute(statement.values(dead_at=None, attempts=0, due_at=utcnow()).returning(table.c.id)).all()
     notify(session, CHANNEL)
     return len(revived)
 

@@ -62,9 +62,7 @@ def document(app: Flask, title: str) -> dict[str, Any]:
     }
 
 
-def _operation(
-    app: Flask, rule: Rule, method: str, declared: Operation, schemas: dict[str, Any]
-) -> dict[str, Any]:
+def _operation(app: Flask, rule: Rule, method: str, declared: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     view = app.view_functions[rule.endpoint]
     summary = inspect.getdoc(view) or view.__name__.replace("_", " ").capitalize()
     described: dict[str, Any] = {
@@ -115,8 +113,9 @@ def _responses(declared: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schema(model: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    mode = "validation" if _is_request(model) else "serialization"
-    described = TypeAdapter(model).json_schema(ref_template=_REF, mode=mode)
+    described = TypeAdapter(model).json_schema(
+        ref_template=_REF, mode="validation" if _is_request(model) else "serialization"
+    )
     schemas.update(described.pop("$defs", {}))
     if isinstance(model, type) and issubclass(model, BaseModel):
         name = re.sub(r"\W+", "_", model.__name__).strip("_")

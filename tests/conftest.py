@@ -1,0 +1,23 @@
+"""One Postgres server for the run, and one database of its own for each test process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.database import fresh_database, postgres_server
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """An administrator's URL of a real Postgres server."""
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def admin_database_url(postgres_url: str) -> Iterator[str]:
+    """An administrator's URL of an empty database, which is dropped after the run."""
+    with fresh_database(postgres_url) as url:
+        yield url
