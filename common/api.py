@@ -97,7 +97,7 @@ def operation(view: Callable[..., Any]) -> Operation:
     """The declaration of a view, made empty at first sight."""
     if not hasattr(view, "operation"):
         view.operation = Operation()  # type: ignore[attr-defined]
-    return view.operation  # type: ignore[attr-defined,no-any-return]
+    return view.operation  # type: ignore[attr-defined]
 
 
 def accepts(*, body: type[Request] | None = None, query: type[Request] | None = None) -> Callable[[View], View]:

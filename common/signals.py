@@ -7,9 +7,11 @@ are not kept for a listener that was away.
 from __future__ import annotations
 
 import select
+import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg2
 from psycopg2 import sql
@@ -19,6 +21,7 @@ from sqlalchemy.engine import URL
 from common.telemetry import get_logger
 
 LONGEST_PAUSE_SECONDS = 5.0
+NOTICE_STOP_SECONDS = 0.2
 log = get_logger(__name__)
 
 
@@ -34,6 +37,7 @@ class Signals:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
+        self._wake_thread: socket.socket | None = None
 
     @contextmanager
     def expecting(self, channel: str, payload: str | None = None) -> Iterator[threading.Event]:
@@ -46,6 +50,7 @@ class Signals:
             self._waiting.setdefault((channel, payload), set()).add(woken)
             self._channels.add(channel)
             self._start()
+            self._nudge()
         try:
             yield woken
         finally:
@@ -57,17 +62,28 @@ class Signals:
 
     def close(self) -> None:
         self._stop.set()
+        self._nudge()
+        if self._thread:
+            self._thread.join(timeout=2)
 
     def _start(self) -> None:
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._run, name="signals", daemon=True)
+            self._wake_thread, woken = socket.socketpair()
+            self._wake_thread.setblocking(False)
+            self._thread = threading.Thread(target=self._run, args=[woken], name="signals", daemon=True)
             self._thread.start()
 
-    def _run(self) -> None:
+    def _nudge(self) -> None:
+        """Have the thread look at its channels now; a full buffer means that it will anyway."""
+        with suppress(BlockingIOError):
+            if self._wake_thread:
+                self._wake_thread.send(b".")
+
+    def _run(self, nudged: socket.socket) -> None:
         pause = 0.1
         while not self._stop.is_set():
             try:
-                self._listen()
+                self._listen(nudged)
                 pause = 0.1
             except psycopg2.Error as error:
                 log.warning("signals_lost", error=type(error).__name__)
@@ -75,7 +91,7 @@ class Signals:
                 self._stop.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
-    def _listen(self) -> None:
+    def _listen(self, nudged: socket.socket) -> None:
         opened = psycopg2.connect(self._url, connect_timeout=5, application_name=f"{self._application_name}-signals")
         try:
             opened.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
@@ -85,8 +101,10 @@ class Signals:
                     self._listen_to(opened, missing)
                     listening |= missing
                     self._wake_all()
-                if select.select([opened], [], [], 0.5)[0]:
-                    opened.poll()
+                readable, _, _ = select.select([opened.fileno(), nudged.fileno()], [], [], 5.0)
+                if nudged.fileno() in readable:
+                    nudged.recv(4096)
+                opened.poll()
                 self._dispatch(opened)
         finally:
             opened.close()
@@ -113,3 +131,11 @@ class Signals:
             woken = [event for events in self._waiting.values() for event in events]
         for event in woken:
             event.set()
+
+
+def wait_for_either(woken: threading.Event, stop: threading.Event, seconds: float) -> None:
+    """Sleep until woken or for so long; a stop is noticed soon."""
+    deadline = time.monotonic() + seconds
+    while not stop.is_set() and (left := deadline - time.monotonic()) > 0:
+        if woken.wait(min(left, NOTICE_STOP_SECONDS)):
+            return

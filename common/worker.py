@@ -19,7 +19,7 @@ from common.health import Draining
 from common.inbox import Dispatcher, Handlers
 from common.metrics import DEAD_LETTERS, INBOX_DEPTH, OUTBOX_AGE, OUTBOX_DEPTH
 from common.outbox import Relay
-from common.signals import Signals
+from common.signals import Signals, wait_for_either
 from common.telemetry import correlated, get_logger
 
 LOOK_AGAIN_SECONDS = 2.0
@@ -111,7 +111,7 @@ class Worker:
                     wait, pause = pause, min(pause * 2, LONGEST_PAUSE_SECONDS)
                     self.stop.wait(wait)
                     continue
-                _wait_for_either(woken, self.stop, wait)
+                wait_for_either(woken, self.stop, wait)
 
     def _relay_all(self) -> float:
         while not self.stop.is_set() and self._relay.sweep():
@@ -137,14 +137,6 @@ class Worker:
                     timer.run(self.database, self.config)
             except Exception:
                 log.exception("timer_failed", timer=timer.name)
-
-
-def _wait_for_either(woken: threading.Event, stop: threading.Event, seconds: float) -> None:
-    """Sleep until woken; a stop is noticed within half a second."""
-    deadline = time.monotonic() + seconds
-    while not stop.is_set() and (left := deadline - time.monotonic()) > 0:
-        if woken.wait(min(left, 0.5)):
-            return
 
 
 def _prune(database: Database, _config: ServiceConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -21,3 +22,12 @@ def admin_database_url(postgres_url: str) -> Iterator[str]:
     """An administrator's URL of an empty database, which is dropped after the run."""
     with fresh_database(postgres_url) as url:
         yield url
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where no broker is offered, what needs one is not part of the run."""
+    if os.environ.get("TEST_EVENT_BUS_URL", "").startswith("amqp"):
+        return
+    without = [item for item in items if item.get_closest_marker("rabbitmq")]
+    config.hook.pytest_deselected(items=without)
+    items[:] = [item for item in items if item not in without]

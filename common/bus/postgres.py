@@ -32,7 +32,7 @@ from common.bus.protocol import BusUnavailable, Deliver
 from common.db import connection_options, psycopg2_url
 from common.events import Envelope
 from common.failpoints import reach
-from common.signals import Signals
+from common.signals import Signals, wait_for_either
 from common.telemetry import get_logger
 
 SCHEMA = "bus"
@@ -113,7 +113,7 @@ class PostgresBus:
                 except Exception as error:
                     log.warning("delivery_failed", queue=queue, error=repr(error)[:300])
                     stop.wait(0.5)
-                woken.wait(LOOK_AGAIN_SECONDS)
+                wait_for_either(woken, stop, LOOK_AGAIN_SECONDS)
 
     def _take(self, queue: str, deliver: Deliver) -> bool:
         """Deliver one batch; whether there may be more. The transaction's end is the acknowledgement."""

@@ -130,7 +130,7 @@ class _Consumer:
         self._channel.basic_qos(prefetch_count=PREFETCH)
         tag = self._channel.basic_consume(self._queue, self._receive)
         while not self._stop.is_set():
-            self._channel.connection.process_data_events(time_limit=0.5)
+            self._channel.connection.process_data_events(time_limit=0.2)
             if not self._channel.is_open or tag not in self._channel.consumer_tags:
                 raise BusUnavailable("the broker cancelled the consumer")
             if self._received:

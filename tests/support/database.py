@@ -35,8 +35,8 @@ def postgres_server() -> Iterator[str]:
         return
     from devstack.postgres import temporary_postgres
 
-    with temporary_postgres() as url:
-        yield url
+    with temporary_postgres() as server:
+        yield server.url
 
 
 @contextmanager
@@ -142,8 +142,6 @@ def empty(database: Database, keep: tuple[str, ...] = ()) -> None:
                 "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename <> 'alembic_version'"
             )
         ).all()
-        # Far quicker than TRUNCATE for tables with a handful of rows; the triggers are foreign keys' only.
-        session.execute(text("SET LOCAL lock_timeout = '10s'"))
         session.execute(text(f"TRUNCATE {', '.join(sorted(set(names) - set(keep)))} CASCADE"))
 
 
