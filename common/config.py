@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -80,9 +80,9 @@ class ServiceConfig(Config):
 
     schema: ClassVar[str]
 
-    database_url: str
-    event_bus_url: str
-    service_client_secret: str
+    database_url: str = field(repr=False)
+    event_bus_url: str = field(repr=False)
+    service_client_secret: str = field(repr=False)
     health_port: int
 
     @property
