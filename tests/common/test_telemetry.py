@@ -1,0 +1,31 @@
+"""What ties the log lines of one cause together."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from common.telemetry import configure_logging, continue_trace, correlated, get_logger
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+def test_a_trace_goes_on_with_a_span_of_ours() -> None:
+    made = continue_trace(f"00-{TRACE}-00f067aa0ba902b7-00").split("-")
+    assert (made[1], made[3]) == (TRACE, "00")
+    assert made[2] != "00f067aa0ba902b7"
+
+
+@pytest.mark.parametrize("given", [None, "", "00-x-y-z", f"00-{'0' * 32}-00f067aa0ba902b7-01", f"ff-{TRACE}-1-01"])
+def test_an_invalid_trace_is_replaced(given: str | None) -> None:
+    assert continue_trace(given).split("-")[1] not in ("x", "0" * 32)
+
+
+def test_a_log_line_is_one_json_object_with_its_identifiers(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("toy", "INFO", "json")
+    with correlated("req-1", f"00-{TRACE}-00f067aa0ba902b7-01"):
+        get_logger("test").info("noted", number=1)
+    line = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert (line["event"], line["service"], line["number"]) == ("noted", "toy", 1)
+    assert (line["request_id"], line["trace_id"], line["level"]) == ("req-1", TRACE, "info")
