@@ -176,15 +176,15 @@ def backoff(attempts: int) -> timedelta:
 
 def _next_due() -> Any:
     """The first due event with no earlier open one of its key. Another worker's is locked, and so passed over."""
-    earlier = table.alias("earlier")
-    blocked = (
-        select(earlier.c.position)
-        .where(earlier.c.key == table.c.key, earlier.c.position < table.c.position, _open(earlier))
-        .exists()
+    of_key = table.alias("of_key")
+    # A scalar subquery rather than NOT EXISTS: it is looked up row by row until one fits, where the anti-join
+    # would hash the whole backlog for every single event.
+    first_of_key = (
+        select(func.min(of_key.c.position)).where(of_key.c.key == table.c.key, _open(of_key)).scalar_subquery()
     )
     return (
         select(table)
-        .where(_open(table), table.c.due_at <= utcnow(), ~blocked)
+        .where(_open(table), table.c.due_at <= utcnow(), table.c.position == first_of_key)
         .order_by(table.c.position)
         .limit(1)
         .with_for_update(skip_locked=True)

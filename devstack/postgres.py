@@ -21,6 +21,7 @@ import psutil
 
 from devstack.account import Account, unprivileged
 from devstack.binaries import PostgresError, server_binaries, shared_directory
+from devstack.files import write_private
 from devstack.process import die_with_parent, wait_until
 
 HOST = "127.0.0.1"
@@ -118,7 +119,7 @@ class EmbeddedPostgres:
         fresh.mkdir(mode=0o700)
         self.account.take(fresh)
         password = secrets.token_urlsafe(24)
-        _write_private(self.place / "password", password)
+        write_private(self.place / "password", password)
         with tempfile.NamedTemporaryFile("w", encoding="ascii") as password_file:
             password_file.write(password)
             password_file.flush()
@@ -166,11 +167,13 @@ class EmbeddedPostgres:
             )
 
     def _wait_until_ready(self) -> None:
-        if not wait_until(lambda: self._is_ready() or self._has_ended(), START_SECONDS) or self._has_ended():
+        settled = wait_until(lambda: self._is_ready() or not self.is_alive, START_SECONDS)
+        if not settled or not self.is_alive:
             raise PostgresError(f"Postgres did not start; {self.log} says:\n{_tail(self.log)}")
 
-    def _has_ended(self) -> bool:
-        return self.process is None or self.process.poll() is not None
+    @property
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     def _is_ready(self) -> bool:
         """The server keeps its state in the last line of its pid file."""
@@ -259,12 +262,6 @@ def _anybody_in(data: Path) -> bool:
 def _bare_environment() -> dict[str, str]:
     """Nothing of ours: PGDATA, PGPORT and their like would change what the server does."""
     return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(text)
 
 
 def _tail(path: Path, lines: int = 15) -> str:
