@@ -123,7 +123,7 @@ def _typed(column_type: TypeEngine[Any], value: Any) -> Any:
         return moment
     if expected is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if expected is int and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**31:
+    if expected is int and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         return value
     if expected is str and isinstance(value, str) and "\x00" not in value:
         return value

@@ -41,21 +41,21 @@ class RabbitMQBus:
         self._parameters.socket_timeout = 5
         self._parameters.stack_timeout = 10
         self._parameters.client_properties = {"connection_name": client}
-        self._exchange = f"{namespace}events"
+        self.exchange = f"{namespace}events"
         self._dead_exchange = f"{namespace}events.dead"
         self._namespace = namespace
-        self._publisher = ConfirmingPublisher(self._parameters, self._exchange)
+        self._publisher = ConfirmingPublisher(self._parameters, self.exchange)
 
     def declare(self, queue: str, names: Collection[str]) -> None:
         name, dead = self._queue(queue), self._dead_queue(queue)
         with self._channel() as channel:
-            channel.exchange_declare(self._exchange, "topic", durable=True)
+            channel.exchange_declare(self.exchange, "topic", durable=True)
             channel.exchange_declare(self._dead_exchange, "direct", durable=True)
             channel.queue_declare(dead, durable=True, arguments={"x-queue-type": "quorum"})
             channel.queue_bind(dead, self._dead_exchange, routing_key=name)
             channel.queue_declare(name, durable=True, arguments=self._arguments(name))
             for event_name in names:
-                channel.queue_bind(name, self._exchange, routing_key=event_name)
+                channel.queue_bind(name, self.exchange, routing_key=event_name)
 
     def _arguments(self, name: str) -> dict[str, Any]:
         return {

@@ -176,7 +176,7 @@ def test_what_is_no_event_at_all_goes_to_the_dead_letter_queue(database: Databas
     bus = RabbitMQBus(chosen.event_bus_url, "tests")
     bus.declare(chosen.queue, [Noted.name])
     with bus._channel() as channel:
-        channel.basic_publish(bus._exchange, Noted.name, b"\xff not an event")
+        channel.basic_publish(bus.exchange, Noted.name, b"\xff not an event")
     record(database, Noted(subject="after", number=1))
     with working(chosen):
         eventually(lambda: effects(database))
