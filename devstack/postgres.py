@@ -8,7 +8,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -22,11 +21,12 @@ import psutil
 from devstack.account import Account, unprivileged
 from devstack.binaries import PostgresError, server_binaries, shared_directory
 from devstack.files import write_private
+from devstack.ports import free_port
 from devstack.process import die_with_parent, wait_until
+from devstack.settings import DATABASE
+from devstack.topology import HOST
 
-HOST = "127.0.0.1"
 SUPERUSER = "postgres"
-DATABASE = "bookstore"
 START_SECONDS = 60  # crash recovery counts too
 STOP_SECONDS = 15
 
@@ -207,13 +207,6 @@ def temporary_postgres() -> Iterator[EmbeddedPostgres]:
         server.stop()
         shutil.rmtree(server.place, ignore_errors=True)
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def usable_place(place: Path, account: Account) -> Path:

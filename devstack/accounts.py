@@ -1,0 +1,73 @@
+"""Who can sign in to a store on one machine, and the OAuth clients that it knows from the start."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from devstack.topology import SERVICES
+from devstack.vault import Vault
+
+DEMO_CLIENT = "demo"
+DEMO_REDIRECT = "http://127.0.0.1/callback"
+DEMO_SCOPE = (
+    "openid profile email offline_access cart:write orders:read orders:write reviews:write "
+    "books:write stock:write orders:manage users:manage clients:manage reviews:moderate"
+)
+SERVICE_SCOPE = "replicas:read"
+NAMES = ("admin", "alice", "bob")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    name: str
+    email: str
+    password: str
+
+
+def accounts(vault: Vault, *, well_known: bool) -> dict[str, Account]:
+    """The administrator and the demo customers.
+
+    Their passwords are well known only where nobody else can reach the store or its database.
+    """
+    return {
+        name: Account(
+            name=name,
+            email=f"{name}@bookstore.example",
+            password=f"{name}-demo-password" if well_known else vault[f"password.{name}"],
+        )
+        for name in NAMES
+    }
+
+
+def demo_users(known: dict[str, Account]) -> str:
+    """For DEMO_USERS: the customers as JSON."""
+    customers = (account for name, account in known.items() if name != "admin")
+    return json.dumps([{"username": each.name, "email": each.email, "password": each.password} for each in customers])
+
+
+def clients(vault: Vault) -> str:
+    """For BOOTSTRAP_CLIENTS: each service, and the program that `demo` is."""
+    services = [
+        {
+            "client_id": f"{service.name}-service",
+            "client_name": f"The {service.name} service",
+            "client_secret": client_secret(vault, service.name),
+            "grant_types": ["client_credentials"],
+            "scope": SERVICE_SCOPE,
+        }
+        for service in SERVICES
+    ]
+    demo = {
+        "client_id": DEMO_CLIENT,
+        "client_name": "The demo",
+        "redirect_uris": [DEMO_REDIRECT],
+        "token_endpoint_auth_method": "none",
+        "scope": DEMO_SCOPE,
+        "trusted": True,
+    }
+    return json.dumps([*services, demo])
+
+
+def client_secret(vault: Vault, service: str) -> str:
+    return vault[f"client.{service}"]
