@@ -1,0 +1,1 @@
+"""Figures that decisions rest on; each can be measured again. See README.md."""

@@ -1,0 +1,195 @@
+"""What forwarding costs, and who can hold up whom: `python -m benchmarks.gateway`.
+
+Starts on loopback, one after the other, Flask with requests, the gateway's own path on gunicorn's threads and on its
+gevent worker, and the gateway as it is run; each before the same stand-in service. Bounded in requests and in time.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import psutil
+
+from tests.support.tokens import bearer, public_jwk
+
+KINDS = {
+    "flask": "Flask + requests, 4 threads",
+    "gthread": "our path, 4 threads",
+    "gevent": "our path, gunicorn's gevent worker",
+    "gateway": "our path, our worker (as run)",
+}
+WARM_UP = 300
+REQUESTS = 4000
+CONNECTIONS = 8
+CROWD = 300
+PROBES = 30
+PROBE_SECONDS = 1.0
+START_SECONDS = 15.0
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Cost:
+    cpu_ms: float
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+
+
+def main() -> None:
+    kinds = sys.argv[1:] or list(KINDS)
+    token = bearer()["Authorization"]
+    with process("upstream", {"JWKS": orjson.dumps({"keys": [public_jwk]}).decode()}) as (_, upstream):
+        costs: dict[str, Cost] = {}
+        print(f"{'':38}{'CPU ms':>8}{'ratio':>8}{'req/s':>8}{'p50 ms':>8}{'p99 ms':>8}", end="")
+        print(f"   ordinary requests answered beside {CROWD} slow heads | {CROWD} streams")
+        for kind in kinds:
+            with process(kind, settings(upstream)) as (pid, port):
+                costs[kind] = cost = measure(pid, port, token)
+                ratio = cost.cpu_ms / costs[kinds[0]].cpu_ms
+                print(f"{KINDS[kind]:38}{cost.cpu_ms:8.2f}{ratio:8.2f}{cost.per_second:8.0f}", end="")
+                print(f"{cost.p50_ms:8.2f}{cost.p99_ms:8.2f}   ", end="", flush=True)
+                print(beside(slow_heads, port, token), "|", beside(streams, port, token), flush=True)
+
+
+def settings(upstream: int) -> dict[str, str]:
+    url = f"http://127.0.0.1:{upstream}"
+    return {f"{name}_URL": url for name in ("AUTH", "CATALOG", "ORDER", "REVIEW")} | {"WEB_THREADS": "4"}
+
+
+@contextmanager
+def process(kind: str, environment: dict[str, str]) -> Iterator[tuple[int, int]]:
+    """The id of the process that answers, and its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "benchmarks.gateway_processes", kind]
+    environ = os.environ | environment | {"PORT": str(port), "PYTHONPATH": str(ROOT)}
+    started = subprocess.Popen(command, env=environ, cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(port)
+        children = psutil.Process(started.pid).children()
+        yield (children[0].pid if children else started.pid), port
+    finally:
+        started.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            started.wait(5)
+        started.kill()
+
+
+def wait_for(port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"nothing listens on {port}")
+
+
+def measure(pid: int, port: int, token: str) -> Cost:
+    hammer(port, token, WARM_UP)
+    gauge = psutil.Process(pid)
+    before, started = sum(gauge.cpu_times()[:2]), time.perf_counter()
+    durations = hammer(port, token, REQUESTS)
+    elapsed, used = time.perf_counter() - started, sum(gauge.cpu_times()[:2]) - before
+    percentiles = statistics.quantiles(durations, n=100)
+    count = len(durations)
+    return Cost(used / count * 1000, count / elapsed, percentiles[49] * 1000, percentiles[98] * 1000)
+
+
+def hammer(port: int, token: str, requests: int) -> list[float]:
+    """Durations in seconds, over a few connections that are kept."""
+    durations: list[float] = []
+
+    def client() -> None:
+        with socket.create_connection(("127.0.0.1", port), 30) as connection:
+            for _ in range(requests // CONNECTIONS):
+                started = time.perf_counter()
+                ask(connection, token)
+                durations.append(time.perf_counter() - started)
+
+    threads = [threading.Thread(target=client) for _ in range(CONNECTIONS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return durations
+
+
+def request(path: str, token: str) -> bytes:
+    fields = f"Host: localhost\r\nAuthorization: {token}\r\nAccept: application/json\r\nUser-Agent: benchmark\r\n"
+    return f"GET {path} HTTP/1.1\r\n{fields}Accept-Encoding: gzip\r\nAccept-Language: en\r\n\r\n".encode()
+
+
+def ask(connection: socket.socket, token: str) -> None:
+    """One request and the whole of its answer."""
+    connection.sendall(request("/api/v1/books?limit=20", token))
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += receive(connection)
+    head, _, body = data.partition(b"\r\n\r\n")
+    if b" 200 " not in head[:20]:
+        raise RuntimeError(head)
+    length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")), None)
+    while len(body) < length if length is not None else not body.endswith(b"0\r\n\r\n"):
+        body += receive(connection)
+
+
+def receive(connection: socket.socket) -> bytes:
+    data = connection.recv(65536)
+    if not data:
+        raise ConnectionError("closed")
+    return data
+
+
+def beside(crowd, port: int, token: str) -> str:  # type: ignore[no-untyped-def]
+    """How ordinary requests, each on a new connection, fare while a crowd holds its connections open."""
+    with ExitStack() as stack:
+        for connection in crowd(port, token):
+            stack.enter_context(connection)
+        durations = [duration for _ in range(PROBES) if (duration := probe_once(port, token)) is not None]
+    if not durations:
+        return f"0 of {PROBES}"
+    worst = max(durations) * 1000
+    return f"{len(durations)} of {PROBES}, median {statistics.median(durations) * 1000:.1f} ms, worst {worst:.0f} ms"
+
+
+def probe_once(port: int, token: str) -> float | None:
+    """None when there was no answer in time; after that the rest is not worth waiting for at length."""
+    started = time.perf_counter()
+    try:
+        with socket.create_connection(("127.0.0.1", port), PROBE_SECONDS) as connection:
+            ask(connection, token)
+    except (OSError, RuntimeError):
+        return None
+    return time.perf_counter() - started
+
+
+def slow_heads(port: int, token: str) -> Iterator[socket.socket]:
+    """Clients that have sent half of a request's head, and think about the rest."""
+    for _ in range(CROWD):
+        connection = socket.create_connection(("127.0.0.1", port), PROBE_SECONDS)
+        connection.sendall(request("/api/v1/books", token)[:-4])
+        yield connection
+
+
+def streams(port: int, token: str) -> Iterator[socket.socket]:
+    for _ in range(CROWD):
+        connection = socket.create_connection(("127.0.0.1", port), PROBE_SECONDS)
+        connection.sendall(request("/api/v1/orders/events", token))
+        yield connection
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Every environment variable that the gateway reads."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from environs import Env, ValidationError, validate
+
+from common.config import Config
+from gateway.upstream import Timeouts
+
+MEBIBYTE = 1024 * 1024
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayConfig(Config):
+    service: ClassVar[str] = "gateway"
+    worker_class: ClassVar[str] = "gateway.worker.GatewayWorker"
+
+    catalog_url: str
+    order_url: str
+    review_url: str
+    health_port: int
+    body_limit: int
+    cors_origins: frozenset[str]
+    trusted_proxies: tuple[Network, ...]
+    timeouts: Timeouts
+
+    @property
+    def is_https(self) -> bool:
+        return self.public_url.startswith("https://")
+
+    @property
+    def service_urls(self) -> dict[str, str]:
+        """The services by the names that the route table uses."""
+        return {
+            "auth": self.auth_url,
+            "catalog": self.catalog_url,
+            "order": self.order_url,
+            "review": self.review_url,
+        }
+
+    @classmethod
+    def read(cls, env: Env) -> dict[str, Any]:
+        return super().read(env) | {
+            "catalog_url": _internal_url(env, "CATALOG_URL", "http://127.0.0.1:8102"),
+            "order_url": _internal_url(env, "ORDER_URL", "http://127.0.0.1:8103"),
+            "review_url": _internal_url(env, "REVIEW_URL", "http://127.0.0.1:8104"),
+            "health_port": env.int("HEALTH_PORT", 0, validate=validate.Range(min=0, max=65535)),
+            "body_limit": env.int("BODY_LIMIT", 12 * MEBIBYTE, validate=validate.Range(min=1024)),
+            "cors_origins": frozenset(env.list("CORS_ORIGINS", [], validate=_each(_check_origin)) or ()),
+            "trusted_proxies": _networks(env),
+            "timeouts": _timeouts(env),
+        }
+
+
+def _timeouts(env: Env) -> Timeouts:
+    def seconds(name: str, default: float) -> float:
+        value = env.float(name, default, validate=validate.Range(min=0.05, max=3600))
+        return default if value is None else value
+
+    return Timeouts(
+        connect=seconds("UPSTREAM_CONNECT_SECONDS", 2.0),
+        answer=seconds("UPSTREAM_ANSWER_SECONDS", 30.0),
+        idle=seconds("UPSTREAM_IDLE_SECONDS", 75.0),
+    )
+
+
+def _internal_url(env: Env, name: str, default: str) -> str:
+    return str(env.str(name, default, validate=_check_http)).rstrip("/")
+
+
+def _networks(env: Env) -> tuple[Network, ...]:
+    """Proxies in front of us whose X-Forwarded-For is believed; nobody's by default."""
+    return tuple(map(ipaddress.ip_network, env.list("TRUSTED_NETWORKS", [], validate=_each(_check_network)) or ()))
+
+
+def _each(check: Any) -> Any:
+    return lambda values: [check(value) for value in values]
+
+
+def _check_http(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/"):
+        raise ValidationError("Not an address like http://host:port.")
+
+
+def _check_origin(origin: str) -> None:
+    parts = urlsplit(origin)
+    if parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}".lower():
+        raise ValidationError(f"Not an origin like https://shop.example: {origin}")
+
+
+def _check_network(network: str) -> None:
+    try:
+        ipaddress.ip_network(network)
+    except ValueError:
+        raise ValidationError(f"Not a network like 10.0.0.0/8: {network}") from None

@@ -1,0 +1,175 @@
+"""The way of a request: a WSGI path in front of Flask, which answers only what no service does.
+
+Route, verify, strip, forward, and let the answer stream back.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from common.auth import TokenVerifier, bearer_token
+from common.errors import BadRequest, DomainError, Unauthorized
+from common.metrics import observe_request
+from common.telemetry import accept_request_id, bind_correlation, continue_trace, get_logger
+from gateway.body import RequestBody
+from gateway.config import GatewayConfig
+from gateway.headers import answer_fields, request_fields
+from gateway.http1 import ClientGone
+from gateway.paths import routable, split_target
+from gateway.problems import Fields, MethodNotAllowed, render, status_line
+from gateway.routes import Access, Route, RouteTable
+from gateway.security import Cors, SecurityHeaders
+from gateway.upstream import Answer, Forwarded, Upstream
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+log = get_logger(__name__)
+
+
+class InternalError(DomainError):
+    """Ours, whatever it was."""
+
+
+class Gateway:
+    """The WSGI application in front of `local`, which gets what the route table does not know."""
+
+    def __init__(
+        self, config: GatewayConfig, verifier: TokenVerifier, upstreams: dict[str, Upstream], local: WsgiApp
+    ) -> None:
+        public = urlsplit(config.public_url)
+        self._origin_fields = [("X-Forwarded-Proto", public.scheme), ("X-Forwarded-Host", public.netloc)]
+        self._body_limit = config.body_limit
+        self._trusted_proxies = config.trusted_proxies
+        self._verifier = verifier
+        self._upstreams = upstreams
+        self._local = local
+        self._table = RouteTable()
+        self._security = SecurityHeaders(https=config.is_https)
+        self._cors = Cors(config.cors_origins)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        request = _Request(environ)
+        try:
+            status, fields, body = self._answer(request)
+        except ClientGone:
+            raise
+        except DomainError as error:
+            status, fields, whole = render(error)
+            body = [whole]
+        except Exception as error:  # the last resort: nobody may see a trace
+            log.error("unexpected_error", exc_info=error)
+            status, fields, whole = render(InternalError("Something went wrong on our side."))
+            body = [whole]
+        self._finish(request, status, fields)
+        start_response(status, fields)
+        return body
+
+    def _answer(self, request: _Request) -> tuple[str, Fields, Iterable[bytes]]:
+        environ = request.environ
+        if environ["REQUEST_METHOD"] not in METHODS:
+            raise MethodNotAllowed(headers={"Allow": ", ".join(sorted(METHODS))})
+        if self._cors.is_preflight(environ):
+            return "204 No Content", self._cors.preflight_fields(environ), []
+        path, target = split_target(environ.get("RAW_URI") or environ["PATH_INFO"])
+        if environ["SERVER_PROTOCOL"] == "HTTP/1.1" and "HTTP_HOST" not in environ:
+            raise BadRequest("HTTP/1.1 requests name their host.")
+        route = self._table.find(routable(path))
+        if route is None:
+            return self._answer_locally(request)
+        request.route = route.prefix
+        self._authorise(route, environ)
+        return self._forward(route, request, target)
+
+    def _answer_locally(self, request: _Request) -> tuple[str, Fields, Iterable[bytes]]:
+        started: list[Any] = []
+        request.is_local = True
+        environ = request.environ
+        environ["HTTP_X_REQUEST_ID"], environ["HTTP_TRACEPARENT"] = request.id, request.traceparent
+        body = self._local(environ, lambda status, fields, *_: started.extend((status, fields)))
+        return started[0], answer_fields(started[1]), body
+
+    def _authorise(self, route: Route, environ: Environ) -> None:
+        """Raises Unauthorized. The service will verify again, and knows about scopes."""
+        if route.access is Access.FOREIGN:
+            return
+        token = bearer_token(environ.get("HTTP_AUTHORIZATION"))
+        if token:
+            self._verifier.verify(token)
+        elif route.access.needs_token(environ["REQUEST_METHOD"]):
+            raise Unauthorized("Sign in first.")
+
+    def _forward(self, route: Route, request: _Request, target: str) -> tuple[str, Fields, Iterable[bytes]]:
+        environ = request.environ
+        body = RequestBody(environ, self._body_limit)
+        fields = request_fields(environ)
+        fields += body.fields
+        fields += self._origin_fields
+        fields += [
+            ("X-Forwarded-For", self._client_address(environ)),
+            ("X-Request-ID", request.id),
+            ("traceparent", request.traceparent),
+        ]
+        client = environ.get("gunicorn.socket")
+        answer = self._upstreams[route.service].send(
+            Forwarded(environ["REQUEST_METHOD"], target, fields, body.first, body.rest, client)
+        )
+        return _passed_on(answer)
+
+    def _client_address(self, environ: Environ) -> str:
+        """The nearest address that is not a proxy we trust."""
+        address = str(environ["REMOTE_ADDR"])
+        if not self._trusted_proxies:
+            return address
+        hops = [each.strip() for each in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if each.strip()]
+        while hops and self._is_trusted(address):
+            address = hops.pop()
+        return address
+
+    def _is_trusted(self, address: str) -> bool:
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self._trusted_proxies)
+
+    def _finish(self, request: _Request, status: str, fields: Fields) -> None:
+        fields.append(("X-Request-ID", request.id))
+        self._security.add(fields)
+        self._cors.add(request.environ, fields)
+        if not request.is_local:
+            request.record(int(status[:3]))
+
+
+class _Request:
+    """One request's identifiers, and what is noted about it at its end."""
+
+    __slots__ = ("environ", "id", "is_local", "route", "started", "traceparent")
+
+    def __init__(self, environ: Environ) -> None:
+        self.started = time.perf_counter()
+        self.environ = environ
+        self.id = accept_request_id(environ.get("HTTP_X_REQUEST_ID"))
+        self.traceparent = continue_trace(environ.get("HTTP_TRACEPARENT"))
+        self.route = "unmatched"
+        self.is_local = False
+        bind_correlation(self.id, self.traceparent)
+
+    def record(self, status: int) -> None:
+        """Until the answer began: a stream has no other duration worth knowing."""
+        elapsed = time.perf_counter() - self.started
+        method = self.environ["REQUEST_METHOD"]
+        observe_request(method, self.route, status, elapsed)
+        log.info("request", method=method, route=self.route, status=status, ms=round(elapsed * 1000, 1))
+
+
+def _passed_on(answer: Answer) -> tuple[str, Fields, Iterable[bytes]]:
+    line = status_line(answer.head.status, answer.head.reason)
+    return line, answer_fields(answer.head.fields), cast(Iterable[bytes], answer)

@@ -1,0 +1,124 @@
+"""The table: which service answers under which path, and where a token is needed. The longest prefix wins.
+
+What is not in this table does not exist from outside: `/internal`, `/metrics` and the services' own probes above all.
+The gateway asks for a token only where every caller needs one; scopes and ownership are the services' business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+READS = frozenset({"GET", "HEAD"})
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+NOBODY: frozenset[str] = frozenset()
+
+
+class Access(Enum):
+    """What is done with the Authorization header before a request is forwarded."""
+
+    PUBLIC = "a token is not needed; one that is sent is verified"
+    PROTECTED = "a good token is needed"
+    WRITES_PROTECTED = "a good token is needed to change something"
+    FOREIGN = "the header authenticates an OAuth client, which is for the service to judge"
+
+    def needs_token(self, method: str) -> bool:
+        return method in _PROTECTED_METHODS[self]
+
+
+_PROTECTED_METHODS = {
+    Access.PUBLIC: NOBODY,
+    Access.PROTECTED: READS | WRITES,
+    Access.WRITES_PROTECTED: WRITES,
+    Access.FOREIGN: NOBODY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Everything at and under `prefix`; a segment `*` stands for exactly one segment."""
+
+    prefix: str
+    service: str
+    access: Access
+
+
+ROUTES = (
+    Route("/.well-known/openid-configuration", "auth", Access.PUBLIC),
+    Route("/.well-known/oauth-authorization-server", "auth", Access.PUBLIC),
+    Route("/.well-known/jwks.json", "auth", Access.PUBLIC),
+    Route("/authorize", "auth", Access.PUBLIC),
+    Route("/token", "auth", Access.FOREIGN),
+    Route("/par", "auth", Access.FOREIGN),
+    Route("/revoke", "auth", Access.FOREIGN),
+    Route("/introspect", "auth", Access.FOREIGN),
+    Route("/userinfo", "auth", Access.PUBLIC),
+    Route("/logout", "auth", Access.PUBLIC),
+    Route("/signin", "auth", Access.PUBLIC),
+    Route("/register", "auth", Access.PUBLIC),
+    Route("/static/auth", "auth", Access.PUBLIC),
+    Route("/api/v1/auth", "auth", Access.PUBLIC),
+    Route("/api/v1/users", "auth", Access.PROTECTED),
+    Route("/api/v1/admin/users", "auth", Access.PROTECTED),
+    Route("/api/v1/admin/clients", "auth", Access.PROTECTED),
+    Route("/api/v1/admin/audit", "auth", Access.PROTECTED),
+    Route("/api/v1/books", "catalog", Access.WRITES_PROTECTED),
+    Route("/api/v1/books/inactive", "catalog", Access.PROTECTED),
+    Route("/api/v1/books/*/stock", "catalog", Access.PROTECTED),
+    Route("/api/v1/authors", "catalog", Access.WRITES_PROTECTED),
+    Route("/api/v1/genres", "catalog", Access.WRITES_PROTECTED),
+    Route("/api/v1/images", "catalog", Access.WRITES_PROTECTED),
+    Route("/api/v1/suggestions", "catalog", Access.PROTECTED),
+    Route("/api/v1/uploads", "catalog", Access.PROTECTED),
+    Route("/api/v1/admin/imports", "catalog", Access.PROTECTED),
+    Route("/api/v1/admin/exports", "catalog", Access.PROTECTED),
+    Route("/api/v1/admin/inventory", "catalog", Access.PROTECTED),
+    Route("/api/v1/admin/suggestions", "catalog", Access.PROTECTED),
+    Route("/api/v1/books/*/reviews", "review", Access.WRITES_PROTECTED),
+    Route("/api/v1/reviews", "review", Access.WRITES_PROTECTED),
+    Route("/api/v1/admin/reviews", "review", Access.PROTECTED),
+    Route("/api/v1/cart", "order", Access.PUBLIC),
+    Route("/api/v1/orders", "order", Access.PROTECTED),
+    Route("/api/v1/payments", "order", Access.FOREIGN),
+    Route("/api/v1/wishlist", "order", Access.PROTECTED),
+    Route("/api/v1/prebooks", "order", Access.PROTECTED),
+    Route("/api/v1/addresses", "order", Access.PROTECTED),
+    Route("/api/v1/admin/orders", "order", Access.PROTECTED),
+    Route("/api/v1/admin/analytics", "order", Access.PROTECTED),
+    Route("/api/v1/admin/promotions", "order", Access.PROTECTED),
+)
+
+
+class _Node:
+    __slots__ = ("children", "route")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node] = {}
+        self.route: Route | None = None
+
+
+class RouteTable:
+    """Finds the longest prefix, segment by segment; a literal segment goes before `*`."""
+
+    def __init__(self, routes: tuple[Route, ...] = ROUTES) -> None:
+        self._root = _Node()
+        for route in routes:
+            node = self._root
+            for segment in route.prefix.split("/")[1:]:
+                node = node.children.setdefault(segment, _Node())
+            node.route = route
+
+    def find(self, path: str) -> Route | None:
+        """The route of a decoded path that begins with `/`."""
+        return _longest(self._root, path.split("/")[1:])
+
+
+def _longest(node: _Node, segments: list[str]) -> Route | None:
+    """Literal and `*` are both followed: /books/inactive and /books/*/reviews may share a beginning."""
+    if segments:
+        for name in (segments[0], "*"):
+            child = node.children.get(name)
+            found = child and _longest(child, segments[1:])
+            if found:
+                return found
+    return node.route

@@ -1,0 +1,197 @@
+"""The gunicorn worker of the gateway: one greenlet for each connection, and nothing that a client can hold up.
+
+Next to gunicorn's gevent worker: a request's head has a time-out of its own, problems with it are answered as
+problem+json, `100 Continue` is sent when the body is wanted, the head leaves together with the first of the body,
+and a stop closes idle connections at once.
+"""
+
+from __future__ import annotations
+
+import resource
+import socket
+import time
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import gevent
+from gevent.socket import wait_read
+from gunicorn import util
+from gunicorn.http import errors as parse_errors
+from gunicorn.http import get_parser, wsgi
+from gunicorn.workers.ggevent import GeventWorker
+
+from common.health import Draining
+from common.telemetry import get_logger
+from gateway.http1 import ClientGone, UpstreamFault
+from gateway.problems import refusal
+
+CONNECTIONS = 10_000
+OPEN_FILES = 65_536
+HEAD_SECONDS = 10.0
+CLIENT_SECONDS = 30.0
+"""How long a client may take to accept what one write sends it."""
+DRAIN_SECONDS = 2.0
+
+log = get_logger(__name__)
+
+_STATUSES: dict[type[Exception], int] = {
+    parse_errors.LimitRequestLine: 414,
+    parse_errors.LimitRequestHeaders: 431,
+    parse_errors.ExpectationFailed: 417,
+    parse_errors.UnsupportedTransferCoding: 501,
+    parse_errors.InvalidHTTPVersion: 505,
+}
+
+
+class Response(wsgi.Response):
+    """Says nothing about the server, and sends its head along with the first of its body."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.headers_sent: bool = False
+        self._head = b""
+
+    def default_headers(self) -> list[str]:
+        return [line for line in super().default_headers() if not line.startswith("Server:")]
+
+    def send_headers(self) -> None:
+        if not self.headers_sent:
+            lines = [*self.default_headers(), *[f"{name}: {value}\r\n" for name, value in self.headers], "\r\n"]
+            self._head = "".join(lines).encode("latin-1")
+            self.headers_sent = True
+
+    def write(self, data: bytes) -> None:
+        """An empty block sends the head alone: the body may be long in coming."""
+        super().write(data)
+        if not data:
+            self._send(b"")
+
+    def _emit_body(self, data: bytes) -> None:
+        self._send(b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data)
+
+    def close(self) -> None:
+        self.send_headers()
+        self._send(b"0\r\n\r\n" if self.chunked else b"")
+
+    def _send(self, data: bytes) -> None:
+        head, self._head = self._head, b""
+        if head or data:
+            self.sock.sendall(head + data)
+
+
+class GatewayWorker(GeventWorker):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.worker_connections = CONNECTIONS
+        self._idle: set[socket.socket] = set()
+        self._streams: set[socket.socket] = set()
+        for name in ("forwarder_headers", "forwarded_allow_ips"):
+            self.cfg.set(name, "")  # no header of a client's becomes part of the WSGI environment's own
+        self.cfg.set("secure_scheme_headers", {})
+        self.cfg.set("header_map", "drop")
+
+    def init_process(self) -> None:
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        allowed = OPEN_FILES if most == resource.RLIM_INFINITY else min(most, OPEN_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+        super().init_process()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        super().handle_exit(sig, frame)
+        Draining.begun.set()
+        gevent.spawn(self._let_go)
+
+    def _let_go(self) -> None:
+        """Nothing is lost with a connection that waits, and a client resumes a stream elsewhere."""
+        for client in [*self._idle, *self._streams]:
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+
+    def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
+        """All requests of one connection."""
+        client.settimeout(CLIENT_SECONDS)
+        parser = get_parser(self.cfg, client, addr)
+        server = listener.getsockname()
+        try:
+            while request := self._next_request(parser, client):
+                if not self._answer(parser, request, client, addr, server):
+                    break
+        except parse_errors.ParseException as error:
+            _refuse(client, error)
+        except (OSError, StopIteration, ClientGone):
+            log.debug("client_left")
+        except Exception as error:
+            log.error("connection_failed", exc_info=error)
+        finally:
+            util.close(client)
+
+    def _next_request(self, parser: Any, client: socket.socket) -> Any:
+        """None when the client sent none for as long as a connection is kept, or not in time."""
+        if not parser.unreader.buf.getvalue() and not self._await_data(client):
+            return None
+        with gevent.Timeout(HEAD_SECONDS, False):
+            return next(parser)
+        return None
+
+    def _await_data(self, client: socket.socket) -> bool:
+        if not self.alive:
+            return False
+        self._idle.add(client)
+        try:
+            wait_read(client.fileno(), timeout=self.cfg.keepalive, timeout_exc=TimeoutError())
+        except TimeoutError:
+            return False
+        finally:
+            self._idle.discard(client)
+        return True
+
+    def _answer(self, parser: Any, request: Any, client: socket.socket, addr: Any, server: Any) -> bool:
+        """Whether the connection can be used for another request."""
+        expects, request._expected_100_continue = request._expected_100_continue, False
+        response, environ = wsgi.create(request, client, addr, server, self.cfg, response_class=Response)
+        if expects:
+            environ["gateway.send_continue"] = partial(_send_continue, client, environ)
+        if not self.alive:
+            response.force_close()
+        self._respond(response, environ, client)
+        if response.should_close() or not parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS):
+            util.close_graceful(client)
+            return False
+        return True
+
+    def _respond(self, response: Response, environ: dict[str, Any], client: socket.socket) -> None:
+        blocks = self.wsgi(environ, response.start_response)
+        if "gateway.send_continue" in environ:
+            response.force_close()  # the client may or may not send the body now: what follows is ambiguous
+        if _is_event_stream(response):
+            self._streams.add(client)
+        try:
+            for block in blocks:
+                response.write(block)
+            response.close()
+        except UpstreamFault as fault:
+            log.warning("answer_cut_short", fault=type(fault).__name__)
+            raise ClientGone from None  # closing without an end is how the client learns of it
+        finally:
+            self._streams.discard(client)
+            if hasattr(blocks, "close"):
+                blocks.close()
+
+
+def _is_event_stream(response: Response) -> bool:
+    """Server-Sent Events end when one side leaves, and clients come back by themselves."""
+    return response.chunked and any(
+        name.lower() == "content-type" and value.startswith("text/event-stream") for name, value in response.headers
+    )
+
+
+def _send_continue(client: socket.socket, environ: dict[str, Any]) -> None:
+    del environ["gateway.send_continue"]
+    client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def _refuse(client: socket.socket, error: Exception) -> None:
+    """A request that could not be read; the connection ends with it, for nobody knows where the next one begins."""
+    client.sendall(refusal(_STATUSES.get(type(error), 400)))
+    util.close_graceful(client)
