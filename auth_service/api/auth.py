@@ -1,0 +1,95 @@
+"""/api/v1/auth: registering, signing in and out, for programs that speak JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint
+from pydantic import Field
+
+from auth_service.api.authority import authority, client_address, signed_in_session, signed_in_user, user_agent
+from auth_service.api.schemas import Password, TokenAnswer, UserAnswer, user_answer
+from auth_service.domain import accounts, first_party, sessions, sign_in
+from common.api import Request, accepts, returns
+from common.auth import public, requires_user
+from common.db import session
+from common.errors import NotFound
+
+api = Blueprint("auth", __name__, url_prefix="/api/v1/auth")
+
+
+class Registration(Request):
+    username: str = Field(max_length=200)
+    email: str = Field(max_length=500)
+    password: Password
+
+
+class Credentials(Request):
+    identifier: str = Field(max_length=500, description="username or mail address")
+    password: Password
+
+
+class RefreshRequest(Request):
+    refresh_token: str = Field(max_length=500)
+
+
+class PasswordLoginDisabled(NotFound):
+    code = "password_login_disabled"
+
+
+@api.post("/register")
+@public
+@accepts(body=Registration)
+@returns(UserAnswer, 201)
+def register(body: Registration) -> dict[str, Any]:
+    user = accounts.register(session, username=body.username, email=body.email, password=body.password)
+    return user_answer(user)
+
+
+@api.post("/login")
+@public
+@accepts(body=Credentials)
+@returns(TokenAnswer)
+def login(body: Credentials) -> tuple[dict[str, Any], int, dict[str, str]]:
+    config = authority.config
+    if not config.password_login_enabled:
+        raise PasswordLoginDisabled("Sign in through /authorize.")
+    user = sign_in.with_password(
+        session,
+        identifier=body.identifier,
+        password=body.password,
+        address=client_address(),
+        throttled=config.rate_limits_enabled,
+    )
+    life = config.refresh_family_life
+    started = sessions.start(session, user, life=life, user_agent=user_agent(), address=client_address())
+    return _uncached(first_party.tokens(session, authority.issuer, user, started, life=life))
+
+
+@api.post("/refresh")
+@public
+@accepts(body=RefreshRequest)
+@returns(TokenAnswer)
+def refresh(body: RefreshRequest) -> tuple[dict[str, Any], int, dict[str, str]]:
+    grace = authority.config.refresh_grace
+    return _uncached(first_party.refresh(session, authority.issuer, authority.vault, body.refresh_token, grace=grace))
+
+
+@api.post("/logout")
+@requires_user()
+@returns(None, 204)
+def logout() -> tuple[str, int]:
+    """End this session, its refresh tokens and, in a browser, its sign-in. The account stays as it is."""
+    sessions.end(session, signed_in_session())
+    return "", 204
+
+
+@api.get("/me")
+@requires_user()
+@returns(UserAnswer)
+def me() -> dict[str, Any]:
+    return user_answer(signed_in_user())
+
+
+def _uncached(tokens: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]]:
+    return tokens, 200, {"Cache-Control": "no-store", "Pragma": "no-cache"}

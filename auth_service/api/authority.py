@@ -1,0 +1,110 @@
+"""What the application holds for all requests: its keys, its issuer, and who is asking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+from uuid import UUID
+
+from flask import current_app, request
+from jwt import PyJWK
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from werkzeug.local import LocalProxy
+
+from auth_service.config import AuthConfig
+from auth_service.domain.keys import KeyRing
+from auth_service.domain.oauth.server import Terms, TokenServer
+from auth_service.domain.secrecy import Vault
+from auth_service.domain.tokens import Issuer
+from auth_service.models import SignInSession, TokenFamily, User
+from common.auth import current_user
+from common.db import current_database, session
+from common.errors import Forbidden, Unauthorized
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    config: AuthConfig
+    vault: Vault
+    keys: KeyRing
+    issuer: Issuer
+
+    @classmethod
+    def of(cls, config: AuthConfig) -> Authority:
+        vault = Vault(config.key_encryption_keys)
+        keys = KeyRing(vault, config.signing_algorithm)
+        issuer = Issuer(config.issuer, config.api_audience, config.access_token_life, keys)
+        return cls(config, vault, keys, issuer)
+
+    def token_server(self, on: Session) -> TokenServer:
+        config = self.config
+        terms = Terms(config.authorization_code_life, config.refresh_family_life, config.refresh_grace)
+        return TokenServer(on, self.issuer, self.vault, terms)
+
+
+class OwnKeys:
+    """The keys of our own tokens, looked up where they are kept instead of asking ourselves over HTTP."""
+
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
+
+    def find(self, kid: str) -> PyJWK | None:
+        with current_database().read() as reading:
+            return self._ring.find(reading, kid)
+
+
+authority: Authority = cast(Authority, LocalProxy(lambda: current_app.extensions["authority"]))
+
+
+def client_address() -> str:
+    """The address that sent the request to the outermost proxy that we trust (TRUSTED_PROXIES of them)."""
+    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    trusted = authority.config.trusted_proxies
+    chosen = hops[-trusted] if trusted and len(hops) >= trusted else request.remote_addr
+    return (chosen or "")[:64]
+
+
+def user_agent() -> str:
+    return request.headers.get("User-Agent", "")
+
+
+def signed_in_user() -> User:
+    """The token's active user. Here a token ends with its session, family or account, however long it was made for.
+
+    Raises Unauthorized.
+    """
+    user = session.scalar(
+        select(User)
+        .join(SignInSession, SignInSession.user_id == User.id)
+        .where(
+            User.id == current_user().user_id,
+            User.is_active,
+            SignInSession.id == signed_in_session(),
+            SignInSession.ended_at.is_(None),
+        )
+    )
+    family = session.get(TokenFamily, _uuid(current_user().claims.get("fid")))
+    if user is None or family is None or family.revoked_at is not None:
+        raise Unauthorized("This sign-in has ended.", error="invalid_token")
+    return user
+
+
+def signed_in_session() -> UUID:
+    """The session that the token belongs to. Raises Unauthorized."""
+    return _uuid(current_user().claims.get("sid"))
+
+
+def signed_in_admin() -> User:
+    """As signed_in_user, and an administrator still. Raises Unauthorized or Forbidden."""
+    user = signed_in_user()
+    if user.role != "admin":
+        raise Forbidden("Only an administrator can do this.")
+    return user
+
+
+def _uuid(value: object) -> UUID:
+    try:
+        return UUID(str(value))
+    except ValueError:
+        raise Unauthorized("This sign-in has ended.", error="invalid_token") from None

@@ -1,0 +1,99 @@
+"""GET and POST /authorize, and the consent page: the browser's way to an authorization code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import parse_qsl, urlencode
+
+from flask import Blueprint, Response, request
+from sqlalchemy.orm import Session
+
+from auth_service.api import browser
+from auth_service.api.authority import authority
+from auth_service.domain import scopes
+from auth_service.domain.oauth import authorization
+from auth_service.domain.oauth.authorization import AuthorizationRequest, RedirectBack, Step, Unverified
+from auth_service.models import SignInSession, User
+from common.auth import foreign_credentials, public
+from common.db import end_request_session, transaction
+
+api = Blueprint("authorize", __name__, template_folder="../templates")
+Pairs = Sequence[tuple[str, str]]
+
+
+@api.route("/authorize", methods=["GET", "POST"])
+@foreign_credentials
+def authorize() -> Response:
+    """Ask for a code; the person signs in and agrees on the way, where needed."""
+    pairs = _pairs()
+    with transaction() as opened:
+        asked = authorization.read(opened, pairs, issuer=authority.config.issuer)
+        signed_in = browser.signed_in(opened)
+        step = authorization.next_step(opened, asked, signed_in, demanded_at=browser.demanded_at(pairs))
+        if signed_in is None or step is Step.SIGN_IN:
+            return _to_sign_in(pairs)
+        if step is Step.CONSENT:
+            return _consent_page(opened, pairs, asked, signed_in[1])
+        return _back_to_client(opened, asked, *signed_in)
+
+
+@api.post("/account/consent")
+@public
+def consent() -> Response:
+    """The answer to the consent page."""
+    browser.require_own_form()
+    pairs = parse_qsl(request.form.get("request", ""), keep_blank_values=True)
+    with transaction() as opened:
+        asked = authorization.read(opened, pairs, issuer=authority.config.issuer)
+        signed_in = browser.signed_in(opened)
+        if signed_in is None:
+            return _to_sign_in(pairs)
+        if request.form.get("decision") != "allow":
+            raise asked.refuse("access_denied", "The person did not allow this.")
+        authorization.allow(opened, asked, signed_in[1])
+        return _back_to_client(opened, asked, *signed_in)
+
+
+@api.errorhandler(RedirectBack)
+def send_back(error: RedirectBack) -> Response:
+    end_request_session(commit=False)
+    return browser.see_other(error.location)
+
+
+@api.errorhandler(Unverified)
+def show(error: Unverified) -> Response:
+    end_request_session(commit=False)
+    return browser.error_page(error.status, str(error.detail))
+
+
+@api.errorhandler(browser.ForeignForm)
+def show_expired(error: browser.ForeignForm) -> Response:
+    end_request_session(commit=False)
+    return browser.error_page(error.status, str(error.detail))
+
+
+def _pairs() -> Pairs:
+    """The query's parameters, or the form's of a POST (OpenID Connect Core section 3.1.2.1)."""
+    given = request.form if request.method == "POST" else request.args
+    return list(given.items(multi=True))
+
+
+def _to_sign_in(pairs: Pairs) -> Response:
+    return browser.see_other(f"/account/sign-in?{urlencode({'return_to': browser.returning(pairs)})}")
+
+
+def _consent_page(opened: Session, pairs: Pairs, asked: AuthorizationRequest, user: User) -> Response:
+    return browser.page(
+        "consent.html",
+        return_to=f"/authorize?{urlencode(pairs)}",
+        on=opened,
+        client=asked.client,
+        user=user,
+        request_query=urlencode(pairs),
+        permissions=scopes.described(asked.for_user(user)),
+    )
+
+
+def _back_to_client(opened: Session, asked: AuthorizationRequest, sign_in: SignInSession, user: User) -> Response:
+    life = authority.config.authorization_code_life
+    return browser.see_other(authorization.grant(opened, asked, sign_in, user, code_life=life))

@@ -1,0 +1,141 @@
+"""What the pages share: the sign-in cookie, proof that a form is ours, and headers that keep a page to itself."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from flask import Response, make_response, redirect, render_template, request
+from sqlalchemy.orm import Session
+
+from auth_service.api.authority import authority
+from auth_service.domain import redirects, sessions
+from auth_service.domain.oauth.requests import Parameters
+from auth_service.models import Client, SignInSession, User
+from common.errors import Forbidden
+
+DEMANDED = "demanded"
+"""Our own parameter on the way back to /authorize: since when this request has asked for a sign-in."""
+
+HOME = "/"
+MAX_RETURN = 8000
+
+
+class ForeignForm(Forbidden):
+    """The form was not made by us for this browser, or its cookie is gone."""
+
+    code = "form_expired"
+
+
+def sign_in_cookie() -> str:
+    return "__Host-sign_in" if authority.config.is_https else "sign_in"
+
+
+def form_cookie() -> str:
+    return "__Host-form" if authority.config.is_https else "form"
+
+
+def signed_in(on: Session) -> tuple[SignInSession, User] | None:
+    return sessions.resume(on, request.cookies.get(sign_in_cookie()))
+
+
+def remember(response: Response, cookie: str) -> None:
+    life = int(authority.config.sign_in_life.total_seconds())
+    _set_cookie(response, sign_in_cookie(), cookie, max_age=life)
+
+
+def page(template: str, *, on: Session, return_to: str, status: int = 200, **values: Any) -> Response:
+    """A page with its form's proof. `return_to` is where it leads, and a form must be allowed to lead there."""
+    nonce = request.cookies.get(form_cookie()) or secrets.token_urlsafe(18)
+    values |= {"form_proof": _proof(nonce), "return_to": return_to}
+    response = make_response(render_template(f"account/{template}", **values), status)
+    if form_cookie() not in request.cookies:
+        _set_cookie(response, form_cookie(), nonce)
+    return protect(response, _form_target(on, return_to))
+
+
+def protect(response: Response, form_target: str = "") -> Response:
+    """No scripts, no frames, no cache, no address passed on."""
+    policy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+    response.headers["Content-Security-Policy"] = f"{policy}; form-action 'self' {form_target}".strip()
+    response.headers["X-Frame-Options"] = "DENY"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def see_other(location: str) -> Response:
+    """A redirect after which the browser asks with GET, whatever it did before (RFC 9700 section 4.12)."""
+    response = redirect(location, 303)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response  # type: ignore[return-value]
+
+
+def require_own_form() -> None:
+    """Raises ForeignForm unless the form carries the proof that belongs to this browser's cookie."""
+    nonce = request.cookies.get(form_cookie(), "")
+    shown = request.form.get("form_proof", "")
+    if not nonce or not hmac.compare_digest(_proof(nonce).encode(), shown.encode("utf-8", "replace")):
+        raise ForeignForm("This form has expired. Open the page again.")
+
+
+def safe_return(given: str | None) -> str:
+    """Where to go after signing in: back to /authorize or home, never to another site."""
+    given = given or ""
+    harmless = len(given) <= MAX_RETURN and given.isprintable() and "\\" not in given
+    return given if harmless and given.startswith("/authorize?") else HOME
+
+
+def returning(pairs: Sequence[tuple[str, str]]) -> str:
+    """The way back to this request, stamped with the moment at which a sign-in was demanded for it."""
+    plain = urlencode([pair for pair in pairs if pair[0] != DEMANDED])
+    moment = f"{time.time():.3f}"
+    return f"/authorize?{plain}&{DEMANDED}={moment}.{_stamp(moment, plain)}"
+
+
+def demanded_at(pairs: Sequence[tuple[str, str]]) -> float | None:
+    """When a sign-in was demanded for exactly this request, if it was."""
+    stamps = [value for name, value in pairs if name == DEMANDED]
+    if len(stamps) != 1:
+        return None
+    moment, _, stamp = stamps[0].rpartition(".")
+    plain = urlencode([pair for pair in pairs if pair[0] != DEMANDED])
+    genuine = hmac.compare_digest(_stamp(moment, plain).encode(), stamp.encode("utf-8", "replace"))
+    return float(moment) if genuine else None
+
+
+def error_page(status: int, message: str) -> Response:
+    body = render_template("account/error.html", message=message)
+    return protect(make_response(body, status))
+
+
+def _stamp(moment: str, plain: str) -> str:
+    return authority.vault.mac("sign-in demanded", f"{moment} {plain}")
+
+
+def _proof(nonce: str) -> str:
+    """Bound to the sign-in as well, so that a proof from before it is worth nothing after."""
+    return authority.vault.mac("form", f"{nonce} {request.cookies.get(sign_in_cookie(), '')}")
+
+
+def _form_target(on: Session, return_to: str) -> str:
+    """The client's own address: Chromium applies form-action to redirects after the form as well."""
+    query = urlsplit(return_to).query
+    if not query:
+        return ""
+    parameters = Parameters(parse_qsl(query, keep_blank_values=True))
+    client = on.get(Client, parameters.get("client_id") or "") if not parameters.has_nul else None
+    uri = parameters.get("redirect_uri") or ""
+    registered = client is not None and redirects.matches(uri, client.redirect_uris)
+    return redirects.form_target(uri) if registered else ""
+
+
+def _set_cookie(response: Response, name: str, value: str, max_age: int | None = None) -> None:
+    secure = authority.config.is_https
+    response.set_cookie(name, value, max_age=max_age, path="/", secure=secure, httponly=True, samesite="Lax")

@@ -1,0 +1,138 @@
+"""/api/v1/admin/clients: OAuth clients, in the names of RFC 7591."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint
+from pydantic import Field
+from sqlalchemy import Row, select
+
+from auth_service.api.authority import authority, signed_in_admin
+from auth_service.domain import clients
+from auth_service.models import Client
+from common.api import Page, PageQuery, Request, Response, accepts, returns
+from common.auth import requires_user
+from common.db import session
+from common.errors import Conflict
+from common.pagination import Sort, paginate
+
+api = Blueprint("clients", __name__, url_prefix="/api/v1/admin/clients")
+
+
+class ClientRequest(Request):
+    client_name: str = Field(min_length=1, max_length=100)
+    redirect_uris: list[str] = Field([], max_length=20)
+    post_logout_redirect_uris: list[str] = Field([], max_length=20)
+    grant_types: list[str] = Field(["authorization_code", "refresh_token"], min_length=1, max_length=10)
+    scope: str | None = Field(None, max_length=1000)
+    token_endpoint_auth_method: str = "client_secret_basic"  # noqa: S105 - the name of a method
+    trusted: bool = False
+
+    def metadata(self) -> clients.Metadata:
+        return clients.Metadata(**self.model_dump())
+
+
+class ClientAnswer(Response):
+    client_id: str
+    client_id_issued_at: int
+    client_name: str
+    redirect_uris: list[str]
+    post_logout_redirect_uris: list[str]
+    grant_types: list[str]
+    scope: str
+    token_endpoint_auth_method: str
+    trusted: bool
+
+
+class ClientWithSecret(ClientAnswer):
+    client_secret: str | None = Field(None, description="shown this once")
+    client_secret_expires_at: int | None = None
+
+
+class PublicClient(Conflict):
+    code = "public_client"
+
+
+@api.post("")
+@requires_user("clients:manage")
+@accepts(body=ClientRequest)
+@returns(ClientWithSecret, 201)
+def create(body: ClientRequest) -> tuple[dict[str, Any], int, dict[str, str]]:
+    signed_in_admin()
+    client, secret = clients.create(session, body.metadata(), own_origin=authority.config.public_url)
+    return _answer(client) | _shown(secret), 201, {"Cache-Control": "no-store"}
+
+
+@api.get("")
+@requires_user("clients:manage")
+@accepts(query=PageQuery)
+@returns(Page[ClientAnswer])
+def list_all(query: PageQuery) -> dict[str, Any]:
+    signed_in_admin()
+    columns = Client.__table__.c
+    by = [Sort(columns.created_at, "created_at"), Sort(columns.client_id, "client_id")]
+    return paginate(session, select(Client), by=by, query=query, row=_row_answer)
+
+
+@api.get("/<client_id>")
+@requires_user("clients:manage")
+@returns(ClientAnswer)
+def read(client_id: str) -> dict[str, Any]:
+    signed_in_admin()
+    return _answer(clients.find(session, client_id))
+
+
+@api.put("/<client_id>")
+@requires_user("clients:manage")
+@accepts(body=ClientRequest)
+@returns(ClientWithSecret)
+def replace(client_id: str, body: ClientRequest) -> dict[str, Any]:
+    signed_in_admin()
+    client = clients.find(session, client_id)
+    secret = clients.replace(session, client, body.metadata(), own_origin=authority.config.public_url)
+    return _answer(client) | _shown(secret)
+
+
+@api.delete("/<client_id>")
+@requires_user("clients:manage")
+@returns(None, 204)
+def delete(client_id: str) -> tuple[str, int]:
+    signed_in_admin()
+    clients.remove(session, client_id)
+    return "", 204
+
+
+@api.post("/<client_id>/rotate-secret")
+@requires_user("clients:manage")
+@returns(ClientWithSecret)
+def rotate_secret(client_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
+    signed_in_admin()
+    client = clients.find(session, client_id)
+    if client.is_public:
+        raise PublicClient("This client has no secret.")
+    return _answer(client) | _shown(clients.renew_secret(client)), 200, {"Cache-Control": "no-store"}
+
+
+def _row_answer(row: Row[Any]) -> dict[str, Any]:
+    return _answer(row[0])
+
+
+def _answer(client: Client) -> dict[str, Any]:
+    answer = ClientAnswer(
+        client_id=client.client_id,
+        client_id_issued_at=int(client.created_at.timestamp()),
+        client_name=client.client_name,
+        redirect_uris=client.redirect_uris,
+        post_logout_redirect_uris=client.post_logout_redirect_uris,
+        grant_types=client.grant_types,
+        scope=client.scope,
+        token_endpoint_auth_method=client.token_endpoint_auth_method,
+        trusted=client.trusted,
+    )
+    return answer.model_dump()
+
+
+def _shown(secret: str | None) -> dict[str, Any]:
+    """RFC 7591 section 3.2.1: a secret comes with its end, and zero means none."""
+    return {} if secret is None else {"client_secret": secret, "client_secret_expires_at": 0}

@@ -1,0 +1,148 @@
+"""/account: the sign-in and registration pages."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from flask import Blueprint, Response, request
+
+from auth_service.api import browser
+from auth_service.api.authority import authority, client_address, user_agent
+from auth_service.domain import accounts, sessions, sign_in
+from auth_service.models import User
+from common.auth import public
+from common.db import end_request_session, session
+from common.errors import Conflict, DomainError, Invalid, Unavailable
+
+api = Blueprint(
+    "pages",
+    __name__,
+    url_prefix="/account",
+    template_folder="../templates",
+    static_folder="../static",
+    static_url_path="/static",
+)
+REFUSALS = (accounts.WrongCredentials, sign_in.SignInThrottled, Invalid, Conflict, Unavailable)
+
+
+@api.get("/sign-in")
+@public
+def sign_in_page() -> Response:
+    return_to = browser.safe_return(request.args.get("return_to"))
+    return _sign_in_form(return_to, identifier=_login_hint(return_to))
+
+
+@api.post("/sign-in")
+@public
+def submit_sign_in() -> Response:
+    browser.require_own_form()
+    return_to = browser.safe_return(request.form.get("return_to"))
+    identifier = _text("identifier")
+    try:
+        user = sign_in.with_password(
+            session,
+            identifier=identifier,
+            password=_text("password", strip=False),
+            address=client_address(),
+            throttled=authority.config.rate_limits_enabled,
+        )
+    except REFUSALS as error:
+        return _again(error, _sign_in_form(return_to, identifier=identifier, refusal=error))
+    return _welcome(user, return_to)
+
+
+@api.get("/register")
+@public
+def register_page() -> Response:
+    return _register_form(browser.safe_return(request.args.get("return_to")))
+
+
+@api.post("/register")
+@public
+def submit_registration() -> Response:
+    browser.require_own_form()
+    return_to = browser.safe_return(request.form.get("return_to"))
+    username, email = _text("username"), _text("email")
+    try:
+        user = accounts.register(session, username=username, email=email, password=_text("password", strip=False))
+    except REFUSALS as error:
+        return _again(error, _register_form(return_to, username=username, email=email, refusal=error))
+    return _welcome(user, return_to)
+
+
+@api.errorhandler(browser.ForeignForm)
+def show_expired(error: browser.ForeignForm) -> Response:
+    end_request_session(commit=False)
+    return browser.error_page(error.status, str(error.detail))
+
+
+def _welcome(user: User, return_to: str) -> Response:
+    """Signed in: a new cookie, whatever the browser held before."""
+    current = browser.signed_in(session)
+    _, cookie = sessions.start_in_browser(
+        session,
+        user,
+        life=authority.config.sign_in_life,
+        user_agent=user_agent(),
+        address=client_address(),
+        replaces=current[0] if current else None,
+    )
+    response = browser.see_other(return_to)
+    browser.remember(response, cookie)
+    return response
+
+
+def _again(error: DomainError, form: Response) -> Response:
+    """The form once more, with what was wrong; a failure that counts is committed as in the JSON API."""
+    end_request_session(commit=error.keeps_changes)
+    form.headers.extend({name: value for name, value in error.headers.items() if name == "Retry-After"})
+    return form
+
+
+def _sign_in_form(return_to: str, *, identifier: str = "", refusal: DomainError | None = None) -> Response:
+    return browser.page(
+        "sign_in.html",
+        status=refusal.status if refusal else 200,
+        return_to=return_to,
+        on=session,
+        identifier=identifier,
+        message=refusal.detail if refusal else None,
+        register_url=f"/account/register?{urlencode({'return_to': return_to})}",
+    )
+
+
+def _register_form(
+    return_to: str, *, username: str = "", email: str = "", refusal: DomainError | None = None
+) -> Response:
+    return browser.page(
+        "register.html",
+        status=refusal.status if refusal else 200,
+        return_to=return_to,
+        on=session,
+        username=username,
+        email=email,
+        problems=_problems(refusal),
+        sign_in_url=f"/account/sign-in?{urlencode({'return_to': return_to})}",
+    )
+
+
+def _problems(refusal: DomainError | None) -> dict[str, str]:
+    """Messages by field; one that belongs to no field stands under the empty name."""
+    if refusal is None:
+        return {}
+    if isinstance(refusal, accounts.UsernameTaken):
+        return {"username": "is taken"}
+    if isinstance(refusal, accounts.EmailTaken):
+        return {"email": "is registered already; sign in instead"}
+    errors = refusal.extra.get("errors", [])
+    return {each["field"]: each["message"] for each in errors} or {"": refusal.detail or ""}
+
+
+def _login_hint(return_to: str) -> str:
+    return parse_qs(urlsplit(return_to).query).get("login_hint", [""])[0][:254]
+
+
+def _text(name: str, *, strip: bool = True) -> str:
+    """A field as typed, without what a database cannot hold."""
+    value = request.form.get(name, "").replace("\x00", "")[:1000]
+    return value.strip() if strip else value

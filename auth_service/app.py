@@ -1,0 +1,31 @@
+"""The auth service's web application."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from auth_service.api import auth, authorize, clients, discovery, pages, token, userinfo, users
+from auth_service.api.authority import Authority, OwnKeys
+from auth_service.config import AuthConfig
+from common.app import service_app
+from common.auth import KeySource
+
+
+def create_app(config: AuthConfig, keys: KeySource | None = None) -> Flask:
+    authority = Authority.of(config)
+    app = service_app(
+        config,
+        blueprints=[
+            discovery.api,
+            authorize.api,
+            pages.api,
+            token.api,
+            userinfo.api,
+            auth.api,
+            users.api,
+            clients.api,
+        ],
+        keys=keys or OwnKeys(authority.keys),
+    )
+    app.extensions["authority"] = authority
+    return app

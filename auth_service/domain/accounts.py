@@ -1,0 +1,120 @@
+"""Accounts: who may be called what, registering, and telling whether somebody is who they say."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from uuid import UUID
+
+from sqlalchemy import or_, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from auth_service.domain import passwords
+from auth_service.models import User
+from common.errors import Conflict, Invalid, Unauthorized
+from common.events.auth import UserRegistered
+from common.outbox import record
+
+_USERNAME = re.compile(r"[\w.'+-]{2,64}")
+_EMAIL = re.compile(r"[^\s@\"(),:;<>\[\]\\]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W_][\w-]{0,61}[^\W_]")
+MAX_EMAIL = 254
+
+
+class UsernameTaken(Conflict):
+    code = "username_taken"
+
+
+class EmailTaken(Conflict):
+    code = "email_taken"
+
+
+class WrongCredentials(Unauthorized):
+    """The same for a name that does not exist, a wrong password and a deactivated account."""
+
+    code = "invalid_credentials"
+    keeps_changes = True
+
+
+def name_key(name: str) -> str:
+    """What names are compared by: `USER@Example.com` and `user@example.com` are one."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def username_problem(username: str) -> str | None:
+    if "@" in username:
+        return "must not contain @"
+    if not _USERNAME.fullmatch(unicodedata.normalize("NFKC", username)):
+        return "must have 2 to 64 letters, digits or . _ - + '"
+    return None
+
+
+def email_problem(email: str) -> str | None:
+    if len(email) > MAX_EMAIL or not _EMAIL.fullmatch(unicodedata.normalize("NFKC", email)):
+        return "is not a mail address"
+    return None
+
+
+def register(session: Session, *, username: str, email: str, password: str, role: str = "customer") -> User:
+    """Make an account. Raises Invalid with every field in error, UsernameTaken or EmailTaken."""
+    _require_valid(username, email, password)
+    _require_free(session, username, email)
+    user = User(
+        username=unicodedata.normalize("NFKC", username),
+        username_key=name_key(username),
+        email=unicodedata.normalize("NFKC", email),
+        email_key=name_key(email),
+        password_hash=passwords.hash_password(password),
+        role=role,
+    )
+    try:
+        with session.begin_nested():
+            session.add(user)
+    except IntegrityError:
+        _require_free(session, username, email)
+        raise
+    record(session, UserRegistered(user_id=user.id, username=user.username, email=user.email, role=role))
+    return user
+
+
+def authenticate(session: Session, identifier: str, password: str) -> User:
+    """The active account of this username or mail address. Raises WrongCredentials, always as slowly."""
+    user = find(session, identifier)
+    right = passwords.verify(user.password_hash if user else None, password)
+    if not right or user is None or not user.is_active:
+        raise WrongCredentials("Name or password is wrong.")
+    if passwords.needs_rehash(user.password_hash or ""):
+        user.password_hash = passwords.hash_password(password)
+    return user
+
+
+def find(session: Session, identifier: str) -> User | None:
+    """By username or mail address. Usernames have no @, so that one is never mistaken for the other."""
+    column = User.email_key if "@" in identifier else User.username_key
+    return session.scalar(select(User).where(column == name_key(identifier)))
+
+
+def active(session: Session, user_id: UUID) -> User | None:
+    return session.scalar(select(User).where(User.id == user_id, User.is_active))
+
+
+def _require_valid(username: str, email: str, password: str) -> None:
+    found = {
+        "username": username_problem(username),
+        "email": email_problem(email),
+        "password": passwords.weakness(password),
+    }
+    errors = [{"field": field, "message": problem} for field, problem in found.items() if problem]
+    if errors:
+        raise Invalid("The request has invalid fields.", errors=errors)
+
+
+def _require_free(session: Session, username: str, email: str) -> None:
+    keys = name_key(username), name_key(email)
+    taken = session.execute(
+        select(User.username_key, User.email_key).where(or_(User.username_key == keys[0], User.email_key == keys[1]))
+    ).all()
+    if any(row.username_key == keys[0] for row in taken):
+        raise UsernameTaken("This username is taken.")
+    if taken:
+        raise EmailTaken("This mail address is registered already.")

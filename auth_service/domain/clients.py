@@ -1,0 +1,138 @@
+"""OAuth clients: registering them, and telling whether one is who it says."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from auth_service.domain import families, redirects, scopes
+from auth_service.domain.secrecy import digest
+from auth_service.models import Client
+from common.errors import Conflict, Invalid, NotFound
+
+GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
+PUBLIC = "none"
+AUTH_METHODS = ("client_secret_basic", "client_secret_post", PUBLIC)
+FIRST_PARTY = "bookstore"
+"""The client_id of tokens from the JSON sign-in. Nobody can register it."""
+
+_CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,100}")
+
+
+class ClientExists(Conflict):
+    code = "client_exists"
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What is registered of a client (RFC 7591 section 2)."""
+
+    client_name: str
+    redirect_uris: Sequence[str] = ()
+    post_logout_redirect_uris: Sequence[str] = ()
+    grant_types: Sequence[str] = ("authorization_code", "refresh_token")
+    scope: str | None = None
+    token_endpoint_auth_method: str = "client_secret_basic"  # noqa: S105 - the name of a method
+    trusted: bool = False
+
+
+def create(session: Session, metadata: Metadata, *, own_origin: str) -> tuple[Client, str | None]:
+    """A client with a new identifier, and its secret, which is shown this once. Raises Invalid."""
+    require_valid(metadata, own_origin)
+    client = Client(client_id=secrets.token_urlsafe(16))
+    _apply(client, metadata)
+    secret = None if client.is_public else renew_secret(client)
+    session.add(client)
+    session.flush()
+    return client, secret
+
+
+def replace(session: Session, client: Client, metadata: Metadata, *, own_origin: str) -> str | None:
+    """Change all of it. Gives a secret to a client that now needs its first one. Raises Invalid."""
+    require_valid(metadata, own_origin)
+    _apply(client, metadata)
+    secret = None
+    if client.is_public:
+        client.secret_hash = None
+    elif client.secret_hash is None:
+        secret = renew_secret(client)
+    session.flush()
+    return secret
+
+
+def ensure(session: Session, client_id: str, secret: str | None, metadata: Metadata, *, own_origin: str) -> Client:
+    """The client with exactly this identifier, secret and metadata, whether it was there or not."""
+    require_valid(metadata, own_origin)
+    if not _CLIENT_ID.fullmatch(client_id) or client_id == FIRST_PARTY:
+        raise Invalid.field("client_id", "is reserved or has unusual characters")
+    client = session.get(Client, client_id) or Client(client_id=client_id)
+    _apply(client, metadata)
+    if client.is_public == bool(secret):
+        raise Invalid.field("client_secret", "is for clients that authenticate, and only for them")
+    client.secret_hash = digest(secret) if secret else None
+    session.add(client)
+    session.flush()
+    return client
+
+
+def renew_secret(client: Client) -> str:
+    secret = secrets.token_urlsafe(32)
+    client.secret_hash = digest(secret)
+    return secret
+
+
+def remove(session: Session, client_id: str) -> None:
+    """The client, its codes and consents, and the tokens it holds. Raises NotFound."""
+    removed = session.execute(delete(Client).where(Client.client_id == client_id).returning(Client.client_id))
+    if removed.scalar() is None:
+        raise NotFound("There is no such client.")
+    families.revoke_of_client(session, client_id)
+
+
+def find(session: Session, client_id: str) -> Client:
+    client = session.get(Client, client_id)
+    if client is None:
+        raise NotFound("There is no such client.")
+    return client
+
+
+def require_valid(metadata: Metadata, own_origin: str) -> None:
+    errors = list(_problems(metadata, own_origin))
+    if errors:
+        raise Invalid(
+            "The request has invalid fields.",
+            errors=[{"field": field, "message": message} for field, message in errors],
+        )
+
+
+def _problems(metadata: Metadata, own_origin: str) -> Iterable[tuple[str, str]]:
+    for field in ("redirect_uris", "post_logout_redirect_uris"):
+        for index, uri in enumerate(getattr(metadata, field)):
+            if wrong := redirects.problem(uri, own_origin):
+                yield f"{field}.{index}", wrong
+    if unknown := sorted(set(metadata.grant_types) - set(GRANT_TYPES)):
+        yield "grant_types", f"are not supported: {', '.join(unknown)}"
+    if metadata.token_endpoint_auth_method not in AUTH_METHODS:
+        yield "token_endpoint_auth_method", f"must be one of {', '.join(AUTH_METHODS)}"
+    if wanted := scopes.unknown((metadata.scope or "").split()):
+        yield "scope", f"has unknown scopes: {', '.join(wanted)}"
+    if "authorization_code" in metadata.grant_types and not metadata.redirect_uris:
+        yield "redirect_uris", "are needed for authorization_code"
+    if "client_credentials" in metadata.grant_types and metadata.token_endpoint_auth_method == PUBLIC:
+        yield "token_endpoint_auth_method", "client_credentials needs a client that authenticates"
+
+
+def _apply(client: Client, metadata: Metadata) -> None:
+    client.client_name = metadata.client_name or client.client_id
+    client.redirect_uris = list(metadata.redirect_uris)
+    client.post_logout_redirect_uris = list(metadata.post_logout_redirect_uris)
+    client.grant_types = list(dict.fromkeys(metadata.grant_types))
+    scope = scopes.DEFAULT_CLIENT_SCOPE if metadata.scope is None else metadata.scope
+    client.scope = " ".join(dict.fromkeys(scope.split()))
+    client.token_endpoint_auth_method = metadata.token_endpoint_auth_method
+    client.trusted = metadata.trusted

@@ -1,0 +1,133 @@
+"""Refresh tokens rotate in families (RFC 9700 section 4.14.2).
+
+A token is used once and gives its successor. Several tabs that refresh at the same time all hold the same
+token, so within a short grace after its first use it still leads to the family's current token. After that,
+whoever presents it has stolen it, or was stolen from: the family is revoked.
+
+A successor is computed from its predecessor under a key of ours. So every tab gets the same one although
+only hashes are stored.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from auth_service.domain.secrecy import Vault, digest
+from auth_service.models import RefreshToken, SignInSession, TokenFamily
+from common.db import utcnow
+from common.errors import Unauthorized
+
+
+class RefreshRefused(Unauthorized):
+    """Unknown, expired or revoked."""
+
+    code = "invalid_refresh_token"
+
+
+class RefreshReused(RefreshRefused):
+    """Used again after the grace: its family is revoked, and stays so although the request fails."""
+
+    keeps_changes = True
+
+
+def start(session: Session, *, sign_in: SignInSession, client_id: str, scope: str, life: timedelta) -> TokenFamily:
+    family = TokenFamily(
+        session_id=sign_in.id,
+        user_id=sign_in.user_id,
+        client_id=client_id,
+        scope=scope,
+        authenticated_at=sign_in.authenticated_at,
+        expires_at=utcnow() + life,
+    )
+    session.add(family)
+    session.flush()
+    return family
+
+
+def first_token(session: Session, family: TokenFamily) -> str:
+    token = secrets.token_urlsafe(32)
+    session.add(RefreshToken(family_id=family.id, token_hash=digest(token)))
+    session.flush()
+    return token
+
+
+def rotate(session: Session, token: str, *, client_id: str, grace: timedelta, vault: Vault) -> tuple[TokenFamily, str]:
+    """The token's family and its new token. Raises RefreshRefused, or RefreshReused once it is revoked for it."""
+    family = _lock_family(session, token, client_id)
+    row = _require_row(session, token)
+    if not family.is_live:
+        raise RefreshRefused("The refresh token is not valid.")
+    if row.used_at is not None and utcnow() - row.used_at >= grace:
+        revoke(session, family.id, "refresh_token_reused")
+        raise RefreshReused("The refresh token was used before; sign in again.")
+    return family, _use_latest(session, token, row, vault)
+
+
+def revoke(session: Session, family_id: UUID, reason: str) -> None:
+    session.execute(
+        update(TokenFamily)
+        .where(TokenFamily.id == family_id, TokenFamily.revoked_at.is_(None))
+        .values(revoked_at=utcnow(), revoked_because=reason)
+    )
+
+
+def revoke_of_client(session: Session, client_id: str) -> None:
+    session.execute(
+        update(TokenFamily)
+        .where(TokenFamily.client_id == client_id, TokenFamily.revoked_at.is_(None))
+        .values(revoked_at=utcnow(), revoked_because="client_deleted")
+    )
+
+
+def of_token(session: Session, token: str) -> TokenFamily | None:
+    """The family that this refresh token belongs to, used or not."""
+    return session.scalar(
+        select(TokenFamily)
+        .join(RefreshToken, RefreshToken.family_id == TokenFamily.id)
+        .where(RefreshToken.token_hash == digest(token))
+    )
+
+
+def _lock_family(session: Session, token: str, client_id: str) -> TokenFamily:
+    """The family, locked: those who refresh at the same time take turns, and each sees what the last one did."""
+    family = session.scalar(
+        select(TokenFamily)
+        .join(RefreshToken, RefreshToken.family_id == TokenFamily.id)
+        .where(RefreshToken.token_hash == digest(token), TokenFamily.client_id == client_id)
+        .with_for_update(of=TokenFamily)
+        .execution_options(populate_existing=True)
+    )
+    if family is None:
+        raise RefreshRefused("The refresh token is not valid.")
+    return family
+
+
+def _require_row(session: Session, token: str) -> RefreshToken:
+    statement = select(RefreshToken).where(RefreshToken.token_hash == digest(token))
+    row = session.scalar(statement.execution_options(populate_existing=True))
+    if row is None:
+        raise RefreshRefused("The refresh token is not valid.")
+    return row
+
+
+def _use_latest(session: Session, token: str, row: RefreshToken, vault: Vault) -> str:
+    """An unused token makes its successor. One used a moment ago leads to the family's unused one."""
+    if row.used_at is None:
+        row.used_at = utcnow()
+        successor = _successor(vault, token)
+        session.add(RefreshToken(family_id=row.family_id, token_hash=digest(successor)))
+        session.flush()
+        return successor
+    while row.used_at is not None:
+        token = _successor(vault, token)
+        row = _require_row(session, token)
+    return token
+
+
+def _successor(vault: Vault, token: str) -> str:
+    return vault.mac("refresh token successor", token)

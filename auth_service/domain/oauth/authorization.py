@@ -1,0 +1,249 @@
+"""The authorization endpoint's rules (RFC 6749 section 4.1.1, RFC 7636, RFC 9207, RFC 9700, OpenID Connect Core).
+
+What cannot be trusted to name a redirect address is refused with Unverified, for a page. Everything else
+goes back to the client by RedirectBack, with `state` and `iss`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+
+from sqlalchemy.orm import Session
+
+from auth_service.domain import codes, consents, redirects, scopes
+from auth_service.domain.oauth.requests import Pairs, Parameters
+from auth_service.models import Client, SignInSession, User
+from common.db import utcnow
+from common.errors import BadRequest, DomainError
+
+PROMPTS = frozenset({"none", "login", "consent", "select_account"})
+MAX_NONCE = 1000
+_UNSUPPORTED = {
+    "request": "request_not_supported",
+    "request_uri": "request_uri_not_supported",
+    "registration": "registration_not_supported",
+}
+
+
+class Unverified(BadRequest):
+    """Nobody proved that the redirect address is the client's: the error is shown, never sent anywhere."""
+
+    code = "invalid_authorization_request"
+
+
+class RedirectBack(DomainError):
+    """An error response for the client (RFC 6749 section 4.1.2.1)."""
+
+    status = 302
+
+    def __init__(self, location: str) -> None:
+        super().__init__()
+        self.location = location
+
+
+class Step(Enum):
+    SIGN_IN = "sign_in"
+    CONSENT = "consent"
+    GRANT = "grant"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """A request of a known client with a redirect address of its own. `sent_redirect_uri` may be empty."""
+
+    client: Client
+    redirect_uri: str
+    sent_redirect_uri: str
+    state: str | None
+    issuer: str
+    scope: str
+    code_challenge: str
+    nonce: str | None
+    prompt: frozenset[str]
+    max_age: int | None
+    login_hint: str
+
+    def refuse(self, error: str, description: str) -> RedirectBack:
+        return RedirectBack(_back(self.redirect_uri, self.issuer, self.state, error, description))
+
+    def for_user(self, user: User) -> str:
+        """What of the scope this person can give. Raises RedirectBack when it is nothing of what was asked."""
+        granted = scopes.within(self.scope.split(), user.role)
+        if self.scope and not granted:
+            raise self.refuse("access_denied", "This account may not give any of the scope.")
+        return granted
+
+
+def read(session: Session, pairs: Pairs, *, issuer: str) -> AuthorizationRequest:
+    """Raises Unverified or RedirectBack."""
+    parameters = Parameters(pairs)
+    client = _client(session, parameters)
+    redirect_uri = _redirect_uri(client, parameters)
+    state = None if "state" in parameters.repeated else parameters.get("state")
+    if found := _fault(client, parameters):
+        raise RedirectBack(_back(redirect_uri, issuer, state, *found))
+    return AuthorizationRequest(
+        client=client,
+        redirect_uri=redirect_uri,
+        sent_redirect_uri=parameters.get("redirect_uri") or "",
+        state=state,
+        issuer=issuer,
+        scope=parameters.get("scope") or client.scope,
+        code_challenge=parameters.values["code_challenge"],
+        nonce=parameters.get("nonce"),
+        prompt=frozenset((parameters.get("prompt") or "").split()),
+        max_age=int(parameters.values["max_age"]) if "max_age" in parameters.values else None,
+        login_hint=parameters.get("login_hint") or "",
+    )
+
+
+def next_step(
+    session: Session,
+    request: AuthorizationRequest,
+    signed_in: tuple[SignInSession, User] | None,
+    *,
+    demanded_at: float | None,
+) -> Step:
+    """What has to happen before a code may be issued. Raises RedirectBack for prompt=none when it is anything.
+
+    `demanded_at` is when this very request first asked the person to sign in: what happened since satisfies it.
+    """
+    if signed_in is None or _is_stale(request, signed_in[0], demanded_at):
+        if "none" in request.prompt:
+            raise request.refuse("login_required", "The person has to sign in.")
+        return Step.SIGN_IN
+    user = signed_in[1]
+    wanted = request.for_user(user)
+    if "consent" in request.prompt or consents.is_needed(session, user.id, request.client, wanted):
+        if "none" in request.prompt:
+            raise request.refuse("consent_required", "The person has to allow this.")
+        return Step.CONSENT
+    return Step.GRANT
+
+
+def grant(
+    session: Session, request: AuthorizationRequest, sign_in: SignInSession, user: User, *, code_life: timedelta
+) -> str:
+    """Issue a code; the address that takes it to the client."""
+    code = codes.issue(
+        session,
+        client_id=request.client.client_id,
+        sign_in=sign_in,
+        redirect_uri=request.sent_redirect_uri,
+        scope=request.for_user(user),
+        nonce=request.nonce,
+        code_challenge=request.code_challenge,
+        life=code_life,
+    )
+    return redirects.with_parameters(
+        request.redirect_uri, {"code": code, **_state(request.state), "iss": request.issuer}
+    )
+
+
+def allow(session: Session, request: AuthorizationRequest, user: User) -> None:
+    """Remember that the person lets the client do this."""
+    consents.give(session, user.id, request.client, request.for_user(user))
+
+
+def _client(session: Session, parameters: Parameters) -> Client:
+    if parameters.has_nul:
+        raise Unverified("The request contains a NUL character.")
+    if "client_id" in parameters.repeated:
+        raise Unverified("The parameter client_id is repeated.")
+    client_id = parameters.get("client_id")
+    client = session.get(Client, client_id) if client_id else None
+    if client is None:
+        raise Unverified("The app that sent you here is not known to us.")
+    return client
+
+
+def _redirect_uri(client: Client, parameters: Parameters) -> str:
+    if "redirect_uri" in parameters.repeated:
+        raise Unverified("The parameter redirect_uri is repeated.")
+    requested = parameters.get("redirect_uri")
+    if requested is None:
+        if len(client.redirect_uris) != 1:
+            raise Unverified("The parameter redirect_uri is missing.")
+        return client.redirect_uris[0]
+    if not redirects.matches(requested, client.redirect_uris):
+        raise Unverified("The address to return to is not registered for this app.")
+    return requested
+
+
+def _fault(client: Client, parameters: Parameters) -> tuple[str, str] | None:
+    """The first error in what the client asked for, as RFC 6749's code and a description."""
+    for check in (_shape_fault, _response_fault, _pkce_fault, _scope_fault, _openid_fault):
+        if found := check(client, parameters):
+            return found
+    return None
+
+
+def _shape_fault(_client: Client, parameters: Parameters) -> tuple[str, str] | None:
+    if parameters.repeated - {"resource"}:
+        return "invalid_request", "A parameter is repeated."
+    for name, error in _UNSUPPORTED.items():
+        if parameters.get(name):
+            return error, f"The parameter {name} is not supported."
+    return None
+
+
+def _response_fault(client: Client, parameters: Parameters) -> tuple[str, str] | None:
+    if parameters.get("response_type") is None:
+        return "invalid_request", "The parameter response_type is missing."
+    if parameters.get("response_type") != "code":
+        return "unsupported_response_type", "Only response_type=code is supported."
+    if parameters.get("response_mode") not in (None, "query"):
+        return "invalid_request", "Only response_mode=query is supported."
+    if not client.check_grant_type("authorization_code"):
+        return "unauthorized_client", "This client may not ask for authorization codes."
+    return None
+
+
+def _pkce_fault(_client: Client, parameters: Parameters) -> tuple[str, str] | None:
+    challenge = parameters.get("code_challenge")
+    if challenge is None:
+        return "invalid_request", "PKCE is required: code_challenge is missing."
+    if parameters.get("code_challenge_method") != "S256":
+        return "invalid_request", "PKCE is required with code_challenge_method=S256."
+    if not codes.S256_CHALLENGE.fullmatch(challenge):
+        return "invalid_request", "The code_challenge is not that of a SHA-256."
+    return None
+
+
+def _scope_fault(client: Client, parameters: Parameters) -> tuple[str, str] | None:
+    if not set((parameters.get("scope") or "").split()) <= set(client.scopes):
+        return "invalid_scope", "The scope is unknown, or exceeds what this client may ask for."
+    return None
+
+
+def _openid_fault(_client: Client, parameters: Parameters) -> tuple[str, str] | None:
+    prompt = set((parameters.get("prompt") or "").split())
+    if not prompt <= PROMPTS or ("none" in prompt and len(prompt) > 1):
+        return "invalid_request", "The prompt is unknown, or contradicts itself."
+    max_age = parameters.get("max_age")
+    if max_age is not None and not (max_age.isascii() and max_age.isdigit() and len(max_age) < 10):
+        return "invalid_request", "The max_age is not a number of seconds."
+    if len(parameters.get("nonce") or "") > MAX_NONCE:
+        return "invalid_request", "The nonce is too long."
+    return None
+
+
+def _is_stale(request: AuthorizationRequest, sign_in: SignInSession, demanded_at: float | None) -> bool:
+    if demanded_at is not None and sign_in.authenticated_at.timestamp() >= demanded_at:
+        return False
+    if request.prompt & {"login", "select_account"}:
+        return True
+    if request.max_age is None:
+        return False
+    return utcnow() - sign_in.authenticated_at > timedelta(seconds=request.max_age)
+
+
+def _back(redirect_uri: str, issuer: str, state: str | None, error: str, description: str) -> str:
+    parameters = {"error": error, "error_description": description, **_state(state), "iss": issuer}
+    return redirects.with_parameters(redirect_uri, parameters)
+
+
+def _state(state: str | None) -> dict[str, str]:
+    return {} if state is None else {"state": state}

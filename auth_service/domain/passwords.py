@@ -1,0 +1,81 @@
+"""Passwords: what is accepted as one, and Argon2id hashes that never crowd out the other work of the process.
+
+Parameters are OWASP's minimum for Argon2id (19 MiB, two passes, one lane). One hash takes a core for some
+30 ms, so only a few may run at a time, and who waits too long is asked to come back.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from common.errors import Unavailable
+
+MIN_LENGTH = 8
+MAX_LENGTH = 128
+WAIT_SECONDS = 8.0
+
+_hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+_turns = threading.BoundedSemaphore(max(1, (os.cpu_count() or 2) // 2))
+
+
+def normalise(password: str) -> str:
+    """The same characters whichever way a keyboard composes them (NIST SP 800-63B section 3.1.1.2)."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def weakness(password: str) -> str | None:
+    """Why this may not be a password, or None. There are no composition rules."""
+    length = len(normalise(password))
+    if not MIN_LENGTH <= length <= MAX_LENGTH:
+        return f"must have {MIN_LENGTH} to {MAX_LENGTH} characters"
+    if normalise(password).casefold() in _common():
+        return "is one of the most common passwords; choose another"
+    return None
+
+
+def hash_password(password: str) -> str:
+    with _turn():
+        return _hasher.hash(normalise(password))
+
+
+def verify(stored: str | None, password: str) -> bool:
+    """Whether the password fits the hash. Without a hash it is never right, but takes just as long."""
+    with _turn():
+        try:
+            return _hasher.verify(stored or _dummy_hash(), normalise(password)) and stored is not None
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+def needs_rehash(stored: str) -> bool:
+    return _hasher.check_needs_rehash(stored)
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    if not _turns.acquire(timeout=WAIT_SECONDS):
+        raise Unavailable("Too many people are signing in at this moment.", retry_after=2)
+    try:
+        yield
+    finally:
+        _turns.release()
+
+
+@cache
+def _dummy_hash() -> str:
+    return _hasher.hash("nobody has this password")
+
+
+@cache
+def _common() -> frozenset[str]:
+    lines = Path(__file__).with_name("common_passwords.txt").read_text(encoding="utf-8").splitlines()
+    return frozenset(line for line in lines if line and not line.startswith("#"))

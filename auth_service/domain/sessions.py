@@ -1,0 +1,90 @@
+"""Sign-in sessions: started by a proof of identity, resumed by a cookie, ended for all that came from them."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from auth_service.domain.secrecy import digest
+from auth_service.models import SignInSession, TokenFamily, User
+from common.db import utcnow
+
+SEEN_EVERY = timedelta(minutes=1)
+MAX_USER_AGENT = 300
+
+
+def start(session: Session, user: User, *, life: timedelta, user_agent: str, address: str) -> SignInSession:
+    """A session of a program, which holds tokens and no cookie."""
+    started = SignInSession(
+        user_id=user.id,
+        user_agent=user_agent[:MAX_USER_AGENT],
+        address=address,
+        authenticated_at=utcnow(),
+        expires_at=utcnow() + life,
+    )
+    session.add(started)
+    session.flush()
+    return started
+
+
+def start_in_browser(
+    session: Session, user: User, *, life: timedelta, user_agent: str, address: str, replaces: SignInSession | None
+) -> tuple[SignInSession, str]:
+    """A session and its new cookie. Proving oneself again continues the session; another person's is ended."""
+    if replaces is not None and replaces.user_id == user.id:
+        current = replaces
+        current.authenticated_at, current.expires_at = utcnow(), utcnow() + life
+    else:
+        if replaces is not None:
+            end(session, replaces.id)
+        current = start(session, user, life=life, user_agent=user_agent, address=address)
+    cookie = secrets.token_urlsafe(32)
+    current.cookie_hash = digest(cookie)
+    session.flush()
+    return current, cookie
+
+
+def resume(session: Session, cookie: str | None) -> tuple[SignInSession, User] | None:
+    """The live session of this cookie and its active user."""
+    if not cookie:
+        return None
+    row = session.execute(
+        select(SignInSession, User)
+        .join(User, User.id == SignInSession.user_id)
+        .where(
+            SignInSession.cookie_hash == digest(cookie),
+            SignInSession.ended_at.is_(None),
+            SignInSession.expires_at > utcnow(),
+            User.is_active,
+        )
+    ).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+def touch(session: Session, session_id: UUID) -> None:
+    """Note that it was in use; seldom enough to cost nothing."""
+    now = utcnow()
+    session.execute(
+        update(SignInSession)
+        .where(SignInSession.id == session_id, SignInSession.last_seen_at < now - SEEN_EVERY)
+        .values(last_seen_at=now)
+    )
+
+
+def end(session: Session, session_id: UUID) -> None:
+    """Sign out: the session and every token family that came from it. The account stays as it is."""
+    now = utcnow()
+    session.execute(
+        update(SignInSession)
+        .where(SignInSession.id == session_id)
+        .values(ended_at=func.coalesce(SignInSession.ended_at, now), cookie_hash=None)
+    )
+    session.execute(
+        update(TokenFamily)
+        .where(TokenFamily.session_id == session_id, TokenFamily.revoked_at.is_(None))
+        .values(revoked_at=now, revoked_because="signed_out")
+    )
