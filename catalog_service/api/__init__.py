@@ -1,0 +1,1 @@
+"""The catalog over HTTP: a request is parsed, the domain is called once, its answer is shown."""

@@ -1,0 +1,155 @@
+"""Books: search, read, and the staff's writes."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from uuid import UUID
+
+from flask import Blueprint, Response, request
+from sqlalchemy import Row
+
+from catalog_service.api.schemas import Book, BookBody, BookPage, BookPatch, BookQuery
+from catalog_service.config import CatalogConfig
+from catalog_service.domain import books, facets, search, views
+from catalog_service.domain.search import Filters
+from catalog_service.models import Book as BookRow
+from common.api import Page, PageQuery, accepts, returns
+from common.app import config
+from common.auth import principal, public, requires
+from common.conditional import etag, not_modified
+from common.db import session
+from common.errors import PreconditionFailed
+from common.pagination import paginate
+
+api = Blueprint("books", __name__, url_prefix="/api/v1/books")
+
+STAFF_SCOPES = ("books:write", "stock:write")
+
+
+@api.get("")
+@public
+@accepts(query=BookQuery)
+@returns(BookPage)
+def list_books(query: BookQuery) -> dict[str, Any]:
+    """Books on sale: full text, filters, orders, and counts by facet."""
+    filters = _filters(query)
+    staff = _is_staff()
+    page = paginate(
+        session,
+        search.statement(filters),
+        by=search.order(filters, query.sort),
+        query=query,
+        row=lambda row: views.document(row, staff=staff),
+    )
+    return page | {"facets": facets.count(session, filters)} if query.facets else page
+
+
+@api.get("/inactive")
+@requires("books:write")
+@accepts(query=PageQuery)
+@returns(Page[Book])
+def list_inactive(query: PageQuery) -> dict[str, Any]:
+    """Books that were taken off sale, the latest first."""
+    filters = Filters(is_active=False)
+    return paginate(
+        session,
+        search.statement(filters),
+        by=search.order(filters, "inactive"),
+        query=query,
+        row=lambda row: views.document(row, staff=True),
+    )
+
+
+@api.get("/<reference>")
+@public
+@returns(Book)
+def get_book(reference: str) -> Response | tuple[Any, ...]:
+    """One book, by id or ISBN."""
+    staff = _is_staff()
+    row = views.find(session, reference, staff=staff)
+    headers = _headers(row, staff=staff)
+    if not_modified(views.entity_tag(row, staff=staff)):
+        return "", 304, headers
+    return views.document(row, staff=staff), 200, headers
+
+
+@api.post("")
+@requires("books:write")
+@accepts(body=BookBody)
+@returns(Book, status=201)
+def create_book(body: BookBody) -> tuple[Any, ...]:
+    """Add a book; it comes without stock."""
+    settings = cast(CatalogConfig, config)
+    id = books.create(session, body.written(), currency=settings.currency)
+    document, _, headers = _shown(id)
+    return document, 201, headers | {"Location": f"/api/v1/books/{id}"}
+
+
+@api.put("/<uuid:id>")
+@requires("books:write")
+@accepts(body=BookBody)
+@returns(Book)
+def replace_book(id: UUID, body: BookBody) -> tuple[Any, ...]:
+    """Write the whole book anew."""
+    book = _to_change(id)
+    books.replace(session, book, body.written())
+    return _shown(id)
+
+
+@api.patch("/<uuid:id>")
+@requires("books:write")
+@accepts(body=BookPatch)
+@returns(Book)
+def change_book(id: UUID, body: BookPatch) -> tuple[Any, ...]:
+    """Change some fields of a book."""
+    book = _to_change(id)
+    books.change(session, book, body.written(given_only=True))
+    return _shown(id)
+
+
+@api.delete("/<uuid:id>")
+@requires("books:write")
+@returns(None, status=204)
+def delete_book(id: UUID) -> tuple[str, int]:
+    """Take a book off sale; orders keep it, and it can be restored."""
+    books.set_active(session, _to_change(id), False)
+    return "", 204
+
+
+@api.post("/<uuid:id>/restore")
+@requires("books:write")
+@returns(Book)
+def restore_book(id: UUID) -> tuple[Any, ...]:
+    """Put a book on sale again."""
+    books.set_active(session, _to_change(id), True)
+    return _shown(id)
+
+
+def _filters(query: BookQuery) -> Filters:
+    return Filters(**{name: getattr(query, name) for name in Filters.__dataclass_fields__ if hasattr(query, name)})
+
+
+def _is_staff() -> bool:
+    bearer = principal()
+    return bearer is not None and any(bearer.has(scope) for scope in STAFF_SCOPES)
+
+
+def _to_change(id: UUID) -> BookRow:
+    """The locked book, if it is still the one that If-Match names. Raises NotFound or PreconditionFailed.
+
+    Only the revision of the tag counts: a sale in the meantime changes the answer, but nothing that is written here.
+    """
+    book = books.to_change(session, id)
+    wanted = request.if_match
+    if wanted and not wanted.star_tag and str(book.revision) not in {tag.split(".")[0] for tag in wanted.as_set()}:
+        raise PreconditionFailed("It was changed by somebody else in the meantime; read it again.")
+    return book
+
+
+def _shown(id: UUID) -> tuple[Any, ...]:
+    row = views.by_id(session, id)
+    return views.document(row, staff=True), 200, _headers(row, staff=True)
+
+
+def _headers(row: Row[Any], *, staff: bool) -> dict[str, str]:
+    return {"ETag": etag(views.entity_tag(row, staff=staff)), "Vary": "Authorization", "Cache-Control": "no-cache"}

@@ -1,0 +1,1 @@
+"""The rules of the catalog, on a Session: no HTTP, no commits."""

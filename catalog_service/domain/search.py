@@ -1,0 +1,149 @@
+"""Finding books: full text, filters, orders that a page can continue from, and counts by facet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Integer, Numeric, Select, and_, case, cast, func, literal, select
+from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy.orm import InstrumentedAttribute
+
+from catalog_service.domain import views
+from catalog_service.domain.isbn import find_isbn13
+from catalog_service.models import Author, Book, BookAuthor, BookGenre, Genre
+from common.pagination import Sort
+
+FACET_SIZE = 20
+RANK_SCALE = 1_000_000
+EXACT_TITLE = 2 * RANK_SCALE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What a reader asks for; None and empty ask for nothing."""
+
+    q: str | None = None
+    genre: Sequence[str] = ()
+    author: str | None = None
+    publisher: str | None = None
+    series: str | None = None
+    language: str | None = None
+    format: str | None = None
+    min_price: Decimal | None = None
+    max_price: Decimal | None = None
+    in_stock: bool | None = None
+    min_rating: float | None = None
+    is_active: bool = True
+
+
+def statement(filters: Filters) -> Select[Any]:
+    return views.statement().where(*conditions(filters))
+
+
+def conditions(filters: Filters) -> list[ColumnElement[bool]]:
+    wanted: list[ColumnElement[bool]] = [Book.is_active.is_(filters.is_active)]
+    if filters.q:
+        wanted.append(_matches(filters.q))
+    if filters.genre:
+        shelved = select(BookGenre.book_id).join(Genre).where(Genre.slug.in_(filters.genre))
+        wanted.append(Book.id.in_(shelved))
+    if filters.author:
+        wanted.append(_written_by(filters.author))
+    if filters.publisher:
+        wanted.append(_same(Book.publisher, filters.publisher))
+    if filters.series:
+        wanted.append(_same(Book.series_name, filters.series))
+    return wanted + _bounds(filters)
+
+
+def _bounds(filters: Filters) -> list[ColumnElement[bool]]:
+    bounds: list[ColumnElement[bool]] = []
+    if filters.language is not None:
+        bounds.append(Book.language == filters.language)
+    if filters.format is not None:
+        bounds.append(Book.format == filters.format)
+    if filters.min_price is not None:
+        bounds.append(Book.price >= filters.min_price)
+    if filters.max_price is not None:
+        bounds.append(Book.price <= filters.max_price)
+    if filters.min_rating is not None:
+        bounds.append(Book.rating_average >= filters.min_rating)
+    if filters.in_stock is not None:
+        bounds.append((Book.on_hand > Book.reserved).is_(filters.in_stock))
+    return bounds
+
+
+def _query(text: str) -> ColumnElement[Any]:
+    """The words as a query that the database's own functions write: nothing of them is syntax to SQL."""
+    return func.search_query(text, type_=TSQUERY)
+
+
+def _matches(text: str) -> ColumnElement[bool]:
+    """By ISBN when the text is one, however it is spelt; else by words, the last of which may be unfinished."""
+    if isbn := find_isbn13(text):
+        return Book.isbn == isbn
+    return Book.search.op("@@")(_query(text))
+
+
+def _written_by(author: str) -> ColumnElement[bool]:
+    """By an author's id or slug, or by words of the name; the index narrows, the names decide."""
+    try:
+        known = Author.id == UUID(author)
+    except ValueError:
+        words = func.plainto_tsquery("simple", func.search_text(author), type_=TSQUERY)
+        named = func.to_tsvector("simple", func.search_text(Book.author_names)).op("@@")(words)
+        by_slug = Book.id.in_(select(BookAuthor.book_id).join(Author).where(Author.slug == author))
+        return and_(Book.search.op("@@")(words), named) | by_slug
+    return Book.id.in_(select(BookAuthor.book_id).join(Author).where(known))
+
+
+def _same(column: InstrumentedAttribute[Any], name: str) -> ColumnElement[bool]:
+    """Equal but for case, accents and punctuation, as the column is indexed."""
+    return func.left(func.search_text(column), 100) == func.left(func.search_text(name), 100)
+
+
+def order(filters: Filters, sort: str | None) -> list[Sort]:
+    """The sort keys of a list; the best matches first when there is something to match."""
+    by_relevance = sort in (None, "relevance") and filters.q
+    if by_relevance and filters.q:
+        return [Sort(_rank(filters.q), "rank", True), Sort(_units_sold(), "sold", True), Sort(_id(), "id", True)]
+    return _ORDERS.get(sort or "newest", _ORDERS["newest"])
+
+
+def _rank(text: str) -> ColumnElement[int]:
+    """Relevance as a whole number, which a cursor can repeat exactly; a title that is the text comes first."""
+    relevance = func.ts_rank(Book.search, _query(text), 1)
+    exact = case((Book.title_key == func.left(func.search_text(text), 100), EXACT_TITLE), else_=0)
+    return cast(func.round(cast(relevance, Numeric) * RANK_SCALE), Integer) + exact
+
+
+def _units_sold() -> ColumnElement[int]:
+    return cast(func.least(Book.units_sold, 2**31 - 1), Integer)
+
+
+def _id() -> ColumnElement[Any]:
+    return Book.__table__.c.id
+
+
+def _rating() -> ColumnElement[Decimal]:
+    return func.coalesce(Book.rating_average, literal(Decimal(0)), type_=Numeric)
+
+
+_ORDERS: dict[str, list[Sort]] = {
+    "newest": [Sort(Book.__table__.c.created_at, "newest", True), Sort(_id(), "id", True)],
+    "title": [Sort(Book.__table__.c.title_key, "title"), Sort(_id(), "id")],
+    "price": [Sort(Book.__table__.c.price, "price"), Sort(_id(), "id")],
+    "-price": [Sort(Book.__table__.c.price, "price", True), Sort(_id(), "id", True)],
+    "rating": [
+        Sort(_rating(), "rating", True),
+        Sort(Book.__table__.c.rating_count, "ratings", True),
+        Sort(_id(), "id", True),
+    ],
+    "bestselling": [Sort(Book.__table__.c.units_sold, "sold", True), Sort(_id(), "id", True)],
+    "inactive": [Sort(Book.__table__.c.updated_at, "changed", True), Sort(_id(), "id", True)],
+}
+SORTS = ("relevance", "newest", "title", "price", "-price", "rating", "bestselling")

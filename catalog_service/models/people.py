@@ -1,0 +1,39 @@
+"""Authors and genres: named things that books are found by."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from catalog_service.models.base import Base
+from common.db import utcnow
+from common.ids import new_id
+
+
+class Author(Base):
+    """`key` is the name as it is compared: case and spacing make no other author. A slug never changes."""
+
+    __tablename__ = "authors"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(200))
+    key: Mapped[str] = mapped_column(unique=True)
+    slug: Mapped[str] = mapped_column(String(100), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+
+    __table_args__ = (
+        Index("ix_authors_words", text("to_tsvector('simple'::regconfig, search_text(name))"), postgresql_using="gin"),
+    )
+
+
+class Genre(Base):
+    __tablename__ = "genres"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(200))
+    key: Mapped[str] = mapped_column(unique=True)
+    slug: Mapped[str] = mapped_column(String(100), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
