@@ -11,7 +11,7 @@ from typing import Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from devstack.accounts import Account, accounts, client_secret, clients, demo_users
-from devstack.topology import BY_NAME, GATEWAY, HOST, POSTGRES_PORT, SERVICES, Process, Service
+from devstack.topology import BY_NAME, GATEWAY, HOST, METRICS_PORT, POSTGRES_PORT, SERVICES, Process, Service
 from devstack.vault import Vault
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,7 +71,7 @@ class Settings:
 
     @property
     def postgres_port(self) -> int:
-        return POSTGRES_PORT + self.first_port - GATEWAY.port
+        return self._shifted(POSTGRES_PORT)
 
     @property
     def public_url(self) -> str:
@@ -83,15 +83,18 @@ class Settings:
         return self.given_database or f"postgresql://{HOST}:{self.postgres_port}/{DATABASE}"
 
     def port(self, process: Process) -> int:
-        return self.ports.get(process.name, process.port + self.first_port - GATEWAY.port)
+        return self.ports.get(process.name, self._shifted(process.port))
+
+    def _shifted(self, port: int) -> int:
+        """All ports move together with the first one."""
+        return port + self.first_port - GATEWAY.port
 
     def environment(self, process: Process, admin_url: str) -> dict[str, str]:
         """All that `process` reads; `admin_url` is the database's, as its administrator."""
+        port = {"PORT" if process.command == "web" else "HEALTH_PORT": str(self.port(process))}
         service = next((each for each in SERVICES if each.package == process.package), None)
-        own = {"PORT" if process.command == "web" else "HEALTH_PORT": str(self.port(process))}
-        if service is None:
-            return self._shared() | own
-        return self._shared() | self._of_service(service, admin_url) | own
+        own = self._of_service(service, admin_url) if service else self._of_gateway()
+        return self._shared() | own | port
 
     def _shared(self) -> dict[str, str]:
         addresses = {f"{each.name.upper()}_URL": self.address(f"{each.name}-web") for each in SERVICES}
@@ -107,6 +110,11 @@ class Settings:
 
     def address(self, name: str) -> str:
         return f"http://{HOST}:{self.port(BY_NAME[name])}"
+
+    def _of_gateway(self) -> dict[str, str]:
+        workers = {f"{each.name.upper()}_WORKER_URL": self.address(f"{each.name}-worker") for each in SERVICES}
+        metrics_port = self.ports.get("metrics", self._shifted(METRICS_PORT))
+        return {**workers, "METRICS_HOST": HOST, "METRICS_PORT": str(metrics_port)}
 
     def _of_service(self, service: Service, admin_url: str) -> dict[str, str]:
         given = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,12 +64,14 @@ class Store:
         prepare(services, self.settings, self.admin_url, self.settings.logs / "prepare.log")
         self.say(f"the database is ready ({time.monotonic() - began:.1f} s)")
 
-    def start_processes(self) -> None:
-        self.supervisor = Supervisor({each.name: self._child(each) for each in self.processes}, self.say)
+    def start_processes(self, own: Mapping[str, Mapping[str, str]] | None = None) -> None:
+        """`own` has more of the environment for single processes, by name."""
+        children = {each.name: self._child(each, (own or {}).get(each.name, {})) for each in self.processes}
+        self.supervisor = Supervisor(children, self.say)
         self.supervisor.start()
 
-    def _child(self, process: Process) -> Child:
-        environment = self.settings.environment(process, self.admin_url)
+    def _child(self, process: Process, own: Mapping[str, str]) -> Child:
+        environment = {**self.settings.environment(process, self.admin_url), **own}
         return Child(process, self.settings.port(process), environment, log_file(self.settings, process.name))
 
     def wait_until_ready(self, meanwhile: Callable[[], None]) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 HOST = "127.0.0.1"
 POSTGRES_PORT = 54320
+METRICS_PORT = 8110
+"""Where the gateway tells its metrics, which are not for those outside."""
 HEALTH_PATH = "/readyz"
 
 

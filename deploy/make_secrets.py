@@ -1,0 +1,55 @@
+"""Random secrets for docker compose, at the first start: one folder for each container that needs some.
+
+A folder that has its secrets keeps them. Run with the folders mounted under /secrets.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+ROOT = Path("/secrets")
+SCHEMAS = {"auth": "auth", "catalog": "catalog", "order": "orders", "review": "reviews"}
+DATABASE = "postgres:5432/bookstore"
+
+
+def main() -> None:
+    if (ROOT / "auth" / "admin_password").exists():
+        print("The secrets are there already.")
+        return
+    broker, administrator, admin = (secrets.token_urlsafe(32) for _ in range(3))
+    clients = {name: secrets.token_urlsafe(32) for name in SCHEMAS}
+    write("rabbitmq", "password", broker)
+    write("postgres", "password", administrator)
+    write("provision", "database_url", f"postgresql://postgres:{administrator}@{DATABASE}")
+    for name, schema in SCHEMAS.items():
+        write(name, "database_url", f"postgresql://{schema}:{secrets.token_urlsafe(32)}@{DATABASE}")
+        write(name, "event_bus_url", f"amqp://bookstore:{broker}@rabbitmq:5672/")
+        write(name, "service_client_secret", clients[name])
+    write("auth", "key_encryption_key", secrets.token_urlsafe(32))
+    write("auth", "bootstrap_clients", json.dumps([registration(*each) for each in clients.items()]))
+    write("auth", "admin_password", admin)  # last: it says that all the others are there
+    print(f"The administrator is {os.environ['ADMIN_EMAIL']}, password {admin}\nIt is shown this once.")
+
+
+def registration(name: str, secret: str) -> dict[str, object]:
+    """A service as an OAuth client (RFC 7591 names)."""
+    return {
+        "client_id": f"{name}-service",
+        "client_name": f"The {name} service",
+        "client_secret": secret,
+        "grant_types": ["client_credentials"],
+        "scope": "replicas:read",
+    }
+
+
+def write(folder: str, name: str, value: str) -> None:
+    path = ROOT / folder / name
+    path.write_text(value, encoding="utf-8")
+    path.chmod(0o444)  # the folder is mounted into one container, whose processes have users of their own
+
+
+if __name__ == "__main__":
+    main()
