@@ -1,3 +1,4 @@
+# ruff: noqa: T201 - what it prints is read by a person, in the log
 """Random secrets for docker compose, at the first start: one folder for each container that needs some.
 
 A folder that has its secrets keeps them. Run with the folders mounted under /secrets.
