@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from flask import Flask
 
+from common import health as process_health
 from common.app import bare_app
 from common.auth import JwksKeys, KeySource, TokenVerifier
-from common.health import health_blueprint
 from gateway.config import GatewayConfig
+from gateway.docs import docs_blueprint
+from gateway.health import StoreHealth, health_blueprint
+from gateway.openapi import MergedDocument
 from gateway.proxy import Gateway
 from gateway.upstream import Upstream
 
@@ -19,6 +22,8 @@ def create_app(config: GatewayConfig, keys: KeySource | None = None) -> Flask:
         keys=keys or JwksKeys(f"{config.auth_url}/.well-known/jwks.json"),
     )
     upstreams = {name: Upstream(name, url, config.timeouts) for name, url in config.service_urls.items()}
-    app = bare_app(config, [health_blueprint(lambda: None)])
+    merged = MergedDocument(upstreams, config.public_url)
+    app = bare_app(config, [health_blueprint(StoreHealth(config)), docs_blueprint(merged)])
     app.wsgi_app = Gateway(config, verifier, upstreams, app.wsgi_app)  # type: ignore[method-assign]
+    app.extensions["metrics"] = bare_app(config, [process_health.health_blueprint(lambda: None)])
     return app

@@ -12,9 +12,8 @@ from common.errors import BadRequest, DomainError, TooLarge
 from gateway.http1 import ClientGone
 
 BLOCK = 65536
-BLOCK_SECONDS = 10.0
-"""For each block of 64 KiB. What fits in one block is awaited before a service is bothered with the request at all:
-slow clients then hold a greenlet of ours, not one of the service's few threads."""
+"""What fits in one block is awaited before a service is bothered with the request at all: a slow client then holds a
+greenlet of ours, not one of the service's few threads."""
 
 
 class RequestTimeout(DomainError):
@@ -25,12 +24,16 @@ class RequestTimeout(DomainError):
 class RequestBody:
     """`first` is the body's beginning; `rest`, if not None, the framed remainder; `fields` describe them both."""
 
-    __slots__ = ("_environ", "_left", "_limit", "_seen", "fields", "first", "rest")
+    __slots__ = ("_block_seconds", "_environ", "_left", "_limit", "_seen", "fields", "first", "rest")
 
-    def __init__(self, environ: dict[str, Any], limit: int) -> None:
-        """Raises TooLarge, RequestTimeout, BadRequest for malformed chunks, and ClientGone."""
+    def __init__(self, environ: dict[str, Any], limit: int, block_seconds: float) -> None:
+        """`block_seconds` is the time for each block, which sets the least speed.
+
+        Raises TooLarge, RequestTimeout, BadRequest for malformed chunks, and ClientGone.
+        """
         self._environ = environ
         self._limit = limit
+        self._block_seconds = block_seconds
         self._seen = 0
         self.fields: list[tuple[str, str]] = []
         self.first = b""
@@ -74,8 +77,10 @@ class RequestBody:
         yield b"0\r\n\r\n"
 
     def _read(self, size: int) -> bytes:
+        self._environ["gateway.body_unread"] = True  # until it is read: the connection ends if that fails
+        size = min(size, self._limit - self._seen + 1)
         try:
-            with Timeout(BLOCK_SECONDS, RequestTimeout("The request body came too slowly.")):
+            with Timeout(self._block_seconds, RequestTimeout("The request body came too slowly.")):
                 block: bytes = self._environ["wsgi.input"].read(size)
         except ParseException:
             raise BadRequest("The request body is not properly chunked.") from None
@@ -87,10 +92,12 @@ class RequestBody:
             self._left -= len(block)
             if len(block) < size:
                 raise ClientGone
+        self._environ["gateway.body_unread"] = False
         return block
 
     def _refuse_over(self, size: int) -> None:
         if size > self._limit:
+            self._environ["gateway.body_unread"] = True
             raise TooLarge(f"A request body may have {self._limit} bytes.")
 
 

@@ -13,6 +13,7 @@ from common.config import Config
 from gateway.upstream import Timeouts
 
 MEBIBYTE = 1024 * 1024
+WORKERS = ("auth", "catalog", "order", "review")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -24,8 +25,12 @@ class GatewayConfig(Config):
     catalog_url: str
     order_url: str
     review_url: str
-    health_port: int
+    worker_urls: dict[str, str]
+    metrics_host: str
+    metrics_port: int
     body_limit: int
+    client_head_seconds: float
+    client_block_seconds: float
     cors_origins: frozenset[str]
     trusted_proxies: tuple[Network, ...]
     timeouts: Timeouts
@@ -50,8 +55,12 @@ class GatewayConfig(Config):
             "catalog_url": _internal_url(env, "CATALOG_URL", "http://127.0.0.1:8102"),
             "order_url": _internal_url(env, "ORDER_URL", "http://127.0.0.1:8103"),
             "review_url": _internal_url(env, "REVIEW_URL", "http://127.0.0.1:8104"),
-            "health_port": env.int("HEALTH_PORT", 0, validate=validate.Range(min=0, max=65535)),
+            "worker_urls": {name: url for name in WORKERS if (url := _worker_url(env, name))},
+            "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
+            "metrics_port": env.int("METRICS_PORT", 0, validate=validate.Range(min=0, max=65535)),
             "body_limit": env.int("BODY_LIMIT", 12 * MEBIBYTE, validate=validate.Range(min=1024)),
+            "client_head_seconds": _seconds(env, "CLIENT_HEAD_SECONDS", 10.0),
+            "client_block_seconds": _seconds(env, "CLIENT_BLOCK_SECONDS", 10.0),
             "cors_origins": frozenset(env.list("CORS_ORIGINS", [], validate=_each(_check_origin)) or ()),
             "trusted_proxies": _networks(env),
             "timeouts": _timeouts(env),
@@ -59,19 +68,25 @@ class GatewayConfig(Config):
 
 
 def _timeouts(env: Env) -> Timeouts:
-    def seconds(name: str, default: float) -> float:
-        value = env.float(name, default, validate=validate.Range(min=0.05, max=3600))
-        return default if value is None else value
-
     return Timeouts(
-        connect=seconds("UPSTREAM_CONNECT_SECONDS", 2.0),
-        answer=seconds("UPSTREAM_ANSWER_SECONDS", 30.0),
-        idle=seconds("UPSTREAM_IDLE_SECONDS", 75.0),
+        connect=_seconds(env, "UPSTREAM_CONNECT_SECONDS", 2.0),
+        answer=_seconds(env, "UPSTREAM_ANSWER_SECONDS", 30.0),
+        idle=_seconds(env, "UPSTREAM_IDLE_SECONDS", 75.0),
     )
+
+
+def _seconds(env: Env, name: str, default: float) -> float:
+    value = env.float(name, default, validate=validate.Range(min=0.05, max=3600))
+    return default if value is None else value
 
 
 def _internal_url(env: Env, name: str, default: str) -> str:
     return str(env.str(name, default, validate=_check_http)).rstrip("/")
+
+
+def _worker_url(env: Env, service: str) -> str:
+    """AUTH_WORKER_URL and so on: where a service's worker tells its health. Not asked when it is not set."""
+    return str(env.str(f"{service.upper()}_WORKER_URL", "", validate=_check_http_if_given)).rstrip("/")
 
 
 def _networks(env: Env) -> tuple[Network, ...]:
@@ -87,6 +102,11 @@ def _check_http(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/"):
         raise ValidationError("Not an address like http://host:port.")
+
+
+def _check_http_if_given(url: str) -> None:
+    if url:
+        _check_http(url)
 
 
 def _check_origin(origin: str) -> None:

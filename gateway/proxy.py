@@ -46,8 +46,7 @@ class Gateway:
     ) -> None:
         public = urlsplit(config.public_url)
         self._origin_fields = [("X-Forwarded-Proto", public.scheme), ("X-Forwarded-Host", public.netloc)]
-        self._body_limit = config.body_limit
-        self._trusted_proxies = config.trusted_proxies
+        self._config = config
         self._verifier = verifier
         self._upstreams = upstreams
         self._local = local
@@ -82,10 +81,10 @@ class Gateway:
         if environ["SERVER_PROTOCOL"] == "HTTP/1.1" and "HTTP_HOST" not in environ:
             raise BadRequest("HTTP/1.1 requests name their host.")
         route = self._table.find(routable(path))
+        request.route = route.prefix if route else request.route
+        self._authorise(route.access if route else Access.PUBLIC, environ)
         if route is None:
             return self._answer_locally(request)
-        request.route = route.prefix
-        self._authorise(route, environ)
         return self._forward(route, request, target)
 
     def _answer_locally(self, request: _Request) -> tuple[str, Fields, Iterable[bytes]]:
@@ -96,19 +95,19 @@ class Gateway:
         body = self._local(environ, lambda status, fields, *_: started.extend((status, fields)))
         return started[0], answer_fields(started[1]), body
 
-    def _authorise(self, route: Route, environ: Environ) -> None:
+    def _authorise(self, access: Access, environ: Environ) -> None:
         """Raises Unauthorized. The service will verify again, and knows about scopes."""
-        if route.access is Access.FOREIGN:
+        if access is Access.FOREIGN:
             return
         token = bearer_token(environ.get("HTTP_AUTHORIZATION"))
         if token:
             self._verifier.verify(token)
-        elif route.access.needs_token(environ["REQUEST_METHOD"]):
+        elif access.needs_token(environ["REQUEST_METHOD"]):
             raise Unauthorized("Sign in first.")
 
     def _forward(self, route: Route, request: _Request, target: str) -> tuple[str, Fields, Iterable[bytes]]:
         environ = request.environ
-        body = RequestBody(environ, self._body_limit)
+        body = RequestBody(environ, self._config.body_limit, self._config.client_block_seconds)
         fields = request_fields(environ)
         fields += body.fields
         fields += self._origin_fields
@@ -126,19 +125,16 @@ class Gateway:
     def _client_address(self, environ: Environ) -> str:
         """The nearest address that is not a proxy we trust."""
         address = str(environ["REMOTE_ADDR"])
-        if not self._trusted_proxies:
+        if not self._config.trusted_proxies:
             return address
-        hops = [each.strip() for each in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if each.strip()]
-        while hops and self._is_trusted(address):
-            address = hops.pop()
+        hops = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
+        while hops and self._is_trusted(address) and _parsed(hop := hops.pop().strip()):
+            address = hop
         return address
 
     def _is_trusted(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self._trusted_proxies)
+        parsed = _parsed(address)
+        return parsed is not None and any(parsed in network for network in self._config.trusted_proxies)
 
     def _finish(self, request: _Request, status: str, fields: Fields) -> None:
         fields.append(("X-Request-ID", request.id))
@@ -168,6 +164,13 @@ class _Request:
         method = self.environ["REQUEST_METHOD"]
         observe_request(method, self.route, status, elapsed)
         log.info("request", method=method, route=self.route, status=status, ms=round(elapsed * 1000, 1))
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(address)
+    except ValueError:
+        return None
 
 
 def _passed_on(answer: Answer) -> tuple[str, Fields, Iterable[bytes]]:

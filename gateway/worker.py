@@ -12,9 +12,13 @@ import socket
 import time
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import gevent
+from gevent.event import Event
+from gevent.pool import Pool
+from gevent.pywsgi import WSGIServer
+from gevent.server import StreamServer
 from gevent.socket import wait_read
 from gunicorn import util
 from gunicorn.http import errors as parse_errors
@@ -23,12 +27,12 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from common.health import Draining
 from common.telemetry import get_logger
+from gateway.config import GatewayConfig
 from gateway.http1 import ClientGone, UpstreamFault
 from gateway.problems import refusal
 
 CONNECTIONS = 10_000
 OPEN_FILES = 65_536
-HEAD_SECONDS = 10.0
 CLIENT_SECONDS = 30.0
 """How long a client may take to accept what one write sends it."""
 DRAIN_SECONDS = 2.0
@@ -83,7 +87,7 @@ class Response(wsgi.Response):
 class GatewayWorker(GeventWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.worker_connections = CONNECTIONS
+        self._stopped = Event()
         self._idle: set[socket.socket] = set()
         self._streams: set[socket.socket] = set()
         for name in ("forwarder_headers", "forwarded_allow_ips"):
@@ -97,6 +101,41 @@ class GatewayWorker(GeventWorker):
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
         super().init_process()
 
+    @property
+    def _config(self) -> GatewayConfig:
+        return cast(GatewayConfig, self.wsgi.extensions["config"])
+
+    def run(self) -> None:
+        config = self._config
+        if config.metrics_port:
+            self._serve_metrics((config.metrics_host, config.metrics_port))
+        servers = [self._listen(each) for each in self.sockets]
+        while self.alive:
+            self.notify()
+            self._stopped.wait(1.0)
+        for server in servers:
+            server.close()
+        self._drain(servers)
+
+    def _listen(self, listener: Any) -> StreamServer:
+        listener.setblocking(1)
+        server = StreamServer(listener, handle=partial(self.handle, listener), spawn=Pool(CONNECTIONS))
+        server.max_accept = 1 if self.cfg.workers > 1 else server.max_accept
+        server.start()
+        return server
+
+    def _drain(self, servers: list[StreamServer]) -> None:
+        deadline = time.monotonic() + self.cfg.graceful_timeout
+        while time.monotonic() < deadline and not all(server.pool.join(timeout=0.5) for server in servers):
+            self.notify()
+
+    def _serve_metrics(self, address: tuple[str, int]) -> None:
+        """On a port of their own, which is not public. Of several workers the first one answers."""
+        try:
+            WSGIServer(address, self.wsgi.extensions["metrics"], log=None).start()
+        except OSError as error:
+            log.warning("metrics_not_served", error=str(error))
+
     def handle_exit(self, sig: int, frame: Any) -> None:
         super().handle_exit(sig, frame)
         Draining.begun.set()
@@ -104,6 +143,7 @@ class GatewayWorker(GeventWorker):
 
     def _let_go(self) -> None:
         """Nothing is lost with a connection that waits, and a client resumes a stream elsewhere."""
+        self._stopped.set()
         for client in [*self._idle, *self._streams]:
             with suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
@@ -130,7 +170,7 @@ class GatewayWorker(GeventWorker):
         """None when the client sent none for as long as a connection is kept, or not in time."""
         if not parser.unreader.buf.getvalue() and not self._await_data(client):
             return None
-        with gevent.Timeout(HEAD_SECONDS, False):
+        with gevent.Timeout(self._config.client_head_seconds, False):
             return next(parser)
         return None
 
@@ -162,8 +202,8 @@ class GatewayWorker(GeventWorker):
 
     def _respond(self, response: Response, environ: dict[str, Any], client: socket.socket) -> None:
         blocks = self.wsgi(environ, response.start_response)
-        if "gateway.send_continue" in environ:
-            response.force_close()  # the client may or may not send the body now: what follows is ambiguous
+        if "gateway.send_continue" in environ or environ.get("gateway.body_unread"):
+            response.force_close()  # a body that is still to come, or not, makes ambiguous what follows
         if _is_event_stream(response):
             self._streams.add(client)
         try:

@@ -1,0 +1,55 @@
+"""What the whole system says about itself: OpenAPI, AsyncAPI, and a page to read and try it on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import flask_swagger_ui
+from flask import Blueprint, Response, send_from_directory
+
+from common.auth import foreign_credentials
+from common.errors import NotFound
+from gateway import asyncapi
+from gateway.openapi import MergedDocument
+
+_OWN_FILES = Path(__file__).parent / "static"
+_SWAGGER_FILES = Path(flask_swagger_ui.__file__).parent / "dist"
+_SWAGGER_ASSETS = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
+_ONE_HOUR_SECONDS = 3600
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+
+
+def docs_blueprint(merged: MergedDocument) -> Blueprint:
+    blueprint = Blueprint("docs", __name__, url_prefix="/api")
+
+    @blueprint.get("/openapi.json")
+    @foreign_credentials
+    def openapi_document() -> dict[str, Any]:
+        return merged.get()
+
+    @blueprint.get("/asyncapi.json")
+    @foreign_credentials
+    def asyncapi_document() -> dict[str, Any]:
+        return asyncapi.document()
+
+    @blueprint.get("/docs")
+    @foreign_credentials
+    def page() -> Response:
+        answer = send_from_directory(_OWN_FILES, "docs.html", max_age=0)
+        answer.headers["Content-Security-Policy"] = _POLICY
+        return answer
+
+    @blueprint.get("/docs/<name>")
+    @foreign_credentials
+    def asset(name: str) -> Response:
+        if name == "docs.js":
+            return send_from_directory(_OWN_FILES, name, max_age=_ONE_HOUR_SECONDS)
+        if name not in _SWAGGER_ASSETS:
+            raise NotFound
+        return send_from_directory(_SWAGGER_FILES, name, max_age=_ONE_HOUR_SECONDS)
+
+    return blueprint

@@ -1,0 +1,85 @@
+"""Whether the store as a whole is well: every service's web process, and its worker with what it still has to do."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import gevent
+from flask import Blueprint
+
+from common.auth import foreign_credentials
+from common.errors import DomainError, Unavailable
+from common.health import Draining
+from gateway.config import GatewayConfig
+from gateway.upstream import Forwarded, Timeouts, Upstream
+
+PROBE_TIMEOUTS = Timeouts(connect=1.0, answer=2.0, idle=2.0)
+FRESH_SECONDS = 1.0
+_GAUGE = re.compile(r"^(outbox_age_seconds|outbox_depth|inbox_depth|dead_letters) ([0-9.e+-]+)$", re.MULTILINE)
+
+
+class StoreHealth:
+    """Asked at most once a second, however many ask us."""
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self._web = {name: Upstream(name, url, PROBE_TIMEOUTS) for name, url in config.service_urls.items()}
+        self._workers = {name: Upstream(name, url, PROBE_TIMEOUTS) for name, url in config.worker_urls.items()}
+        self._known: dict[str, Any] = {}
+        self._asked_at = float("-inf")
+
+    def get(self) -> dict[str, Any]:
+        if time.monotonic() - self._asked_at > FRESH_SECONDS:
+            self._known = self._ask_all()
+            self._asked_at = time.monotonic()
+        return self._known
+
+    def _ask_all(self) -> dict[str, Any]:
+        asked = {name: gevent.spawn(self._ask_service, name) for name in self._web}
+        gevent.joinall(asked.values())
+        services = {name: each.value for name, each in asked.items()}
+        well = all(each["status"] == "ok" for each in services.values())
+        return {"status": "ok" if well else "degraded", "services": services}
+
+    def _ask_service(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = {"web": "ok" if _ask(self._web[name], "/readyz") is not None else "down"}
+        if worker := self._workers.get(name):
+            found["worker"] = "ok" if _ask(worker, "/readyz") is not None else "down"
+            found |= {gauge: float(value) for gauge, value in _GAUGE.findall(_ask(worker, "/metrics") or "")}
+        return {"status": "down" if "down" in found.values() else "ok", **found}
+
+
+def _ask(upstream: Upstream, path: str) -> str | None:
+    """The answer's text, or None when there is no good one."""
+    try:
+        answer = upstream.send(Forwarded("GET", path, []))
+        text = b"".join(answer).decode("utf-8", "replace")
+    except DomainError:
+        return None
+    return text if answer.head.status == 200 else None
+
+
+def health_blueprint(store: StoreHealth) -> Blueprint:
+    """What may be seen from outside; `/metrics` is not among it."""
+    blueprint = Blueprint("health", __name__)
+
+    @blueprint.get("/livez")
+    @foreign_credentials
+    def livez() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @blueprint.get("/readyz")
+    @foreign_credentials
+    def readyz() -> dict[str, str]:
+        if Draining.begun.is_set():
+            raise Unavailable("This process is ending.")
+        return {"status": "ok"}
+
+    @blueprint.get("/health")
+    @foreign_credentials
+    def health() -> tuple[dict[str, Any], int, dict[str, str]]:
+        found = store.get()
+        return found, 200 if found["status"] == "ok" else 503, {"Cache-Control": "no-store"}
+
+    return blueprint

@@ -1,0 +1,92 @@
+"""One OpenAPI document out of the services' own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from common.errors import DomainError
+from common.telemetry import get_logger
+from gateway.routes import RouteTable
+from gateway.upstream import Forwarded, Upstream
+
+FRESH_SECONDS = 60.0
+_SCHEMA_REF = "#/components/schemas/"
+_SHARED = "Problem"
+
+Document = dict[str, Any]
+log = get_logger(__name__)
+
+
+class MergedDocument:
+    """Asks the services now and then; what a service said last stays while it is away."""
+
+    def __init__(self, upstreams: dict[str, Upstream], public_url: str) -> None:
+        self._upstreams = upstreams
+        self._public_url = public_url
+        self._known: dict[str, Document] = {}
+        self._asked_at = float("-inf")
+
+    def get(self) -> Document:
+        if time.monotonic() - self._asked_at > FRESH_SECONDS or len(self._known) < len(self._upstreams):
+            self._refresh()
+        return merge(self._known, self._public_url)
+
+    def _refresh(self) -> None:
+        for name, upstream in self._upstreams.items():
+            try:
+                answer = upstream.send(Forwarded("GET", "/openapi.json", [("Accept", "application/json")]))
+                self._known[name] = orjson.loads(b"".join(answer))
+            except (DomainError, ValueError) as error:
+                log.warning("no_openapi_document", upstream=name, error=type(error).__name__)
+        self._asked_at = time.monotonic()
+
+
+def merge(documents: dict[str, Document], public_url: str) -> Document:
+    """Only what the route table sends to a service is described as that service's."""
+    table = RouteTable()
+    merged: Document = {
+        "openapi": "3.1.0",
+        "info": {"title": "Bookstore", "version": "1"},
+        "servers": [{"url": public_url}],
+        "paths": {},
+        "components": {"schemas": {}, "securitySchemes": {}},
+    }
+    for service, original in sorted(documents.items()):
+        document = _renamed(original, service)
+        for path, operations in document.get("paths", {}).items():
+            route = table.find(path)
+            if route and route.service == service:
+                merged["paths"][path] = operations
+        for kind, components in document.get("components", {}).items():
+            merged["components"].setdefault(kind, {}).update(components)
+    return merged
+
+
+def _renamed(document: Document, service: str) -> Document:
+    """A copy in which no name can meet one of another service's; the problem object is the same in all."""
+
+    def rename(name: str) -> str:
+        return name if name == _SHARED else f"{service}.{name}"
+
+    def change(key: str, value: str) -> str:
+        if value.startswith(_SCHEMA_REF):
+            return _SCHEMA_REF + rename(value.removeprefix(_SCHEMA_REF))
+        return f"{service}_{value}" if key == "operationId" else value
+
+    renamed: Document = _each_value(document, change)
+    schemas = renamed.get("components", {}).get("schemas", {})
+    if schemas:
+        renamed["components"]["schemas"] = {rename(name): schema for name, schema in schemas.items()}
+    return renamed
+
+
+def _each_value(node: Any, change: Callable[[str, str], str], key: str = "") -> Any:
+    if isinstance(node, dict):
+        return {name: _each_value(value, change, name) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_each_value(value, change, key) for value in node]
+    return change(key, node) if isinstance(node, str) else node
