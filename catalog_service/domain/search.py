@@ -45,7 +45,8 @@ def statement(filters: Filters) -> Select[Any]:
 
 
 def conditions(filters: Filters) -> list[ColumnElement[bool]]:
-    wanted: list[ColumnElement[bool]] = [Book.is_active.is_(filters.is_active)]
+    is_active = Book.__table__.c.is_active  # bare, as the partial indexes have it
+    wanted: list[ColumnElement[bool]] = [is_active if filters.is_active else ~is_active]
     if filters.q:
         wanted.append(_matches(filters.q))
     if filters.genre:
@@ -115,9 +116,14 @@ def order(filters: Filters, sort: str | None) -> list[Sort]:
 
 
 def _rank(text: str) -> ColumnElement[int]:
-    """Relevance as a whole number, which a cursor can repeat exactly; a title that is the text comes first."""
+    """Relevance as a whole number, which a cursor can repeat exactly.
+
+    A title that is the text, but for an article in front, comes first.
+    """
     relevance = func.ts_rank(Book.search, _query(text), 1)
-    exact = case((Book.title_key == func.left(func.search_text(text), 100), EXACT_TITLE), else_=0)
+    words = func.search_text(text)
+    titles = [func.left(literal(article).concat(words), 100) for article in ("", "the ", "a ", "an ")]
+    exact = case((Book.title_key.in_(titles), EXACT_TITLE), else_=0)
     return cast(func.round(cast(relevance, Numeric) * RANK_SCALE), Integer) + exact
 
 

@@ -26,9 +26,11 @@ from common.ids import new_id
 
 FORMATS = ("paperback", "hardcover", "ebook", "audiobook")
 
-SEARCH_VECTOR = """
+# Initials count together ("jk") and apart ("j k").
+SEARCH_VECTOR = r"""
 setweight(to_tsvector('simple'::regconfig, search_text(title)), 'A')
-|| setweight(to_tsvector('simple'::regconfig, search_text(author_names)), 'B')
+|| setweight(to_tsvector('simple'::regconfig, search_text(
+     author_names || ' ' || translate(regexp_replace(author_names, '\w{2,}', ' ', 'g'), '.', ' '))), 'B')
 || setweight(to_tsvector('simple'::regconfig,
      search_text(COALESCE(subtitle, '') || ' ' || COALESCE(series_name, ''))), 'C')
 || setweight(to_tsvector('simple'::regconfig, search_text(COALESCE(publisher, '') || ' ' || COALESCE(isbn, ''))), 'D')
