@@ -94,7 +94,10 @@ class Client(ClientMixin, Base):
         return self.secret_hash is not None and hmac.compare_digest(bytes(self.secret_hash), digest(client_secret))
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        return self.token_endpoint_auth_method == method
+        """The registered way at the token endpoint. Elsewhere nothing was registered: any way to show the secret."""
+        if endpoint == "token":
+            return method == self.token_endpoint_auth_method
+        return (method == "none") == self.is_public
 
     def check_grant_type(self, grant_type: str) -> bool:
         return grant_type in self.grant_types

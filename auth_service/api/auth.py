@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint
 from pydantic import Field
 
-from auth_service.api.authority import authority, client_address, signed_in_session, signed_in_user, user_agent
+from auth_service.api.authority import authority, client_address, end_sign_in, signed_in_user, user_agent
 from auth_service.api.schemas import Password, TokenAnswer, UserAnswer, user_answer
 from auth_service.domain import accounts, first_party, sessions, sign_in
 from common.api import Request, accepts, returns
@@ -30,7 +30,7 @@ class Credentials(Request):
 
 
 class RefreshRequest(Request):
-    refresh_token: str = Field(max_length=500)
+    refresh_token: str = Field(max_length=5000)
 
 
 class PasswordLoginDisabled(NotFound):
@@ -79,13 +79,16 @@ def refresh(body: RefreshRequest) -> tuple[dict[str, Any], int, dict[str, str]]:
 @requires_user()
 @returns(None, 204)
 def logout() -> tuple[str, int]:
-    """End this session, its refresh tokens and, in a browser, its sign-in. The account stays as it is."""
-    sessions.end(session, signed_in_session())
+    """End this session, its refresh tokens and, in a browser, its sign-in. The account stays as it is.
+
+    An app of somebody else only ends what it holds itself.
+    """
+    end_sign_in()
     return "", 204
 
 
 @api.get("/me")
-@requires_user()
+@requires_user("profile", "email")
 @returns(UserAnswer)
 def me() -> dict[str, Any]:
     return user_answer(signed_in_user())

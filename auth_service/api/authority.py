@@ -13,11 +13,13 @@ from sqlalchemy.orm import Session
 from werkzeug.local import LocalProxy
 
 from auth_service.config import AuthConfig
+from auth_service.domain import families, sessions
+from auth_service.domain.clients import FIRST_PARTY
 from auth_service.domain.keys import KeyRing
 from auth_service.domain.oauth.server import Terms, TokenServer
 from auth_service.domain.secrecy import Vault
 from auth_service.domain.tokens import Issuer
-from auth_service.models import SignInSession, TokenFamily, User
+from auth_service.models import Client, SignInSession, TokenFamily, User
 from common.auth import current_user
 from common.db import current_database, session
 from common.errors import Forbidden, Unauthorized
@@ -80,7 +82,7 @@ def signed_in_user() -> User:
         .where(
             User.id == current_user().user_id,
             User.is_active,
-            SignInSession.id == signed_in_session(),
+            SignInSession.id == _uuid(current_user().claims.get("sid")),
             SignInSession.ended_at.is_(None),
         )
     )
@@ -90,9 +92,14 @@ def signed_in_user() -> User:
     return user
 
 
-def signed_in_session() -> UUID:
-    """The session that the token belongs to. Raises Unauthorized."""
-    return _uuid(current_user().claims.get("sid"))
+def end_sign_in() -> None:
+    """Sign the token's person out as far as its client may. Raises Unauthorized."""
+    bearer = current_user()
+    client = session.get(Client, bearer.client_id)
+    if bearer.client_id == FIRST_PARTY or (client is not None and client.trusted):
+        sessions.end(session, _uuid(bearer.claims.get("sid")))
+    else:
+        families.revoke(session, _uuid(bearer.claims.get("fid")), "signed_out")
 
 
 def signed_in_admin() -> User:

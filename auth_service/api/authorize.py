@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from auth_service.api import browser
 from auth_service.api.authority import authority
-from auth_service.domain import scopes
+from auth_service.domain import redirects, scopes
 from auth_service.domain.oauth import authorization
 from auth_service.domain.oauth.authorization import AuthorizationRequest, RedirectBack, Step, Unverified
 from auth_service.models import SignInSession, User
@@ -79,7 +79,14 @@ def _pairs() -> Pairs:
 
 
 def _to_sign_in(pairs: Pairs) -> Response:
-    return browser.see_other(f"/account/sign-in?{urlencode({'return_to': browser.returning(pairs)})}")
+    """A POST from another site comes without the cookie (SameSite): the same request by GET will have it."""
+    if request.path == "/authorize" and request.method == "POST":
+        return browser.see_other(f"/authorize?{urlencode(pairs)}")
+    return browser.see_other(_sign_in_url(pairs))
+
+
+def _sign_in_url(pairs: Pairs) -> str:
+    return f"/account/sign-in?{urlencode({'return_to': browser.returning(pairs)})}"
 
 
 def _consent_page(opened: Session, pairs: Pairs, asked: AuthorizationRequest, user: User) -> Response:
@@ -90,6 +97,8 @@ def _consent_page(opened: Session, pairs: Pairs, asked: AuthorizationRequest, us
         client=asked.client,
         user=user,
         request_query=urlencode(pairs),
+        return_host=redirects.form_target(asked.redirect_uri),
+        sign_in_url=_sign_in_url(pairs),
         permissions=scopes.described(asked.for_user(user)),
     )
 

@@ -82,7 +82,7 @@ def require_own_form() -> None:
     nonce = request.cookies.get(form_cookie(), "")
     shown = request.form.get("form_proof", "")
     if not nonce or not hmac.compare_digest(_proof(nonce).encode(), shown.encode("utf-8", "replace")):
-        raise ForeignForm("This form has expired. Open the page again.")
+        raise ForeignForm("This form had expired. Please try again; your browser has to accept cookies.")
 
 
 def safe_return(given: str | None) -> str:

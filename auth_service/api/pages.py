@@ -22,7 +22,7 @@ api = Blueprint(
     static_folder="../static",
     static_url_path="/static",
 )
-REFUSALS = (accounts.WrongCredentials, sign_in.SignInThrottled, Invalid, Conflict, Unavailable)
+REFUSALS = (browser.ForeignForm, accounts.WrongCredentials, sign_in.SignInThrottled, Invalid, Conflict, Unavailable)
 
 
 @api.get("/sign-in")
@@ -35,10 +35,10 @@ def sign_in_page() -> Response:
 @api.post("/sign-in")
 @public
 def submit_sign_in() -> Response:
-    browser.require_own_form()
     return_to = browser.safe_return(request.form.get("return_to"))
     identifier = _text("identifier")
     try:
+        browser.require_own_form()
         user = sign_in.with_password(
             session,
             identifier=identifier,
@@ -60,20 +60,14 @@ def register_page() -> Response:
 @api.post("/register")
 @public
 def submit_registration() -> Response:
-    browser.require_own_form()
     return_to = browser.safe_return(request.form.get("return_to"))
     username, email = _text("username"), _text("email")
     try:
+        browser.require_own_form()
         user = accounts.register(session, username=username, email=email, password=_text("password", strip=False))
     except REFUSALS as error:
         return _again(error, _register_form(return_to, username=username, email=email, refusal=error))
     return _welcome(user, return_to)
-
-
-@api.errorhandler(browser.ForeignForm)
-def show_expired(error: browser.ForeignForm) -> Response:
-    end_request_session(commit=False)
-    return browser.error_page(error.status, str(error.detail))
 
 
 def _welcome(user: User, return_to: str) -> Response:

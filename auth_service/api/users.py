@@ -15,7 +15,7 @@ api = Blueprint("users", __name__, url_prefix="/api/v1/users")
 
 
 @api.get("/me")
-@requires_user()
+@requires_user("profile", "email")
 @returns(UserAnswer)
 def me() -> dict[str, Any]:
     return user_answer(signed_in_user())

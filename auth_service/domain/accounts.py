@@ -51,7 +51,7 @@ def username_problem(username: str) -> str | None:
 
 def email_problem(email: str) -> str | None:
     if len(email) > MAX_EMAIL or not _EMAIL.fullmatch(unicodedata.normalize("NFKC", email)):
-        return "is not a mail address"
+        return "must look like name@example.com"
     return None
 
 

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from auth_service.domain import families, redirects, scopes
@@ -88,14 +87,12 @@ def renew_secret(client: Client) -> str:
 
 def remove(session: Session, client_id: str) -> None:
     """The client, its codes and consents, and the tokens it holds. Raises NotFound."""
-    removed = session.execute(delete(Client).where(Client.client_id == client_id).returning(Client.client_id))
-    if removed.scalar() is None:
-        raise NotFound("There is no such client.")
+    session.delete(find(session, client_id))
     families.revoke_of_client(session, client_id)
 
 
 def find(session: Session, client_id: str) -> Client:
-    client = session.get(Client, client_id)
+    client = session.get(Client, client_id) if _CLIENT_ID.fullmatch(client_id) else None
     if client is None:
         raise NotFound("There is no such client.")
     return client

@@ -60,7 +60,7 @@ def rotate(session: Session, token: str, *, client_id: str, grace: timedelta, va
     """The token's family and its new token. Raises RefreshRefused, or RefreshReused once it is revoked for it."""
     family = _lock_family(session, token, client_id)
     row = _require_row(session, token)
-    if not family.is_live:
+    if not family.is_live or not session.get_one(SignInSession, family.session_id).is_live:
         raise RefreshRefused("The refresh token is not valid.")
     if row.used_at is not None and utcnow() - row.used_at >= grace:
         revoke(session, family.id, "refresh_token_reused")

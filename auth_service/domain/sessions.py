@@ -77,14 +77,14 @@ def touch(session: Session, session_id: UUID) -> None:
 
 def end(session: Session, session_id: UUID) -> None:
     """Sign out: the session and every token family that came from it. The account stays as it is."""
-    now = utcnow()
-    session.execute(
-        update(SignInSession)
-        .where(SignInSession.id == session_id)
-        .values(ended_at=func.coalesce(SignInSession.ended_at, now), cookie_hash=None)
-    )
+    now = utcnow()  # families before sessions: a refresh locks them in this order too
     session.execute(
         update(TokenFamily)
         .where(TokenFamily.session_id == session_id, TokenFamily.revoked_at.is_(None))
         .values(revoked_at=now, revoked_because="signed_out")
+    )
+    session.execute(
+        update(SignInSession)
+        .where(SignInSession.id == session_id)
+        .values(ended_at=func.coalesce(SignInSession.ended_at, now), cookie_hash=None)
     )

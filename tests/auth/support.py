@@ -40,7 +40,7 @@ class Pkce:
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def authorization(client_id: str, pkce: Pkce, **changes: Any) -> dict[str, Any]:
+def authorization(client_id: str, pkce: Pkce, /, **changes: Any) -> dict[str, Any]:
     """The parameters of a good authorization request; a change to None leaves one out."""
     given = {
         "response_type": "code",
@@ -88,7 +88,7 @@ class Browser:
             answer = self.http.get(self.sign_in(answer).location)
         return query(answer.location)
 
-    def redeem(self, code: str, client_id: str, pkce: Pkce, **changes: Any) -> TestResponse:
+    def redeem(self, code: str, client_id: str, pkce: Pkce, /, **changes: Any) -> TestResponse:
         form = {
             "grant_type": "authorization_code",
             "code": code,

@@ -82,6 +82,7 @@ def basic_credentials(authorization: str | None) -> list[tuple[str, str]]:
     except (binascii.Error, ValueError):
         return []
     client_id, separator, secret = decoded.partition(":")
-    if not separator or "\x00" in decoded:
+    if not separator:
         return []
-    return [(unquote_plus(client_id), unquote_plus(secret)), (client_id, secret)]
+    meanings = [(unquote_plus(client_id), unquote_plus(secret)), (client_id, secret)]
+    return [meaning for meaning in meanings if "\x00" not in meaning[0]]

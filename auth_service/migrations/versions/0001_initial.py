@@ -31,28 +31,31 @@ def _create_users_and_sessions() -> None:
         "users",
         sa.Column("id", sa.Uuid, primary_key=True),
         sa.Column("username", sa.Text, nullable=False),
-        sa.Column("username_key", sa.Text, nullable=False, unique=True),
+        sa.Column("username_key", sa.Text, nullable=False),
         sa.Column("email", sa.Text, nullable=False),
-        sa.Column("email_key", sa.Text, nullable=False, unique=True),
+        sa.Column("email_key", sa.Text, nullable=False),
         sa.Column("password_hash", sa.Text),
         sa.Column("role", sa.Text, nullable=False),
         sa.Column("is_active", sa.Boolean, nullable=False),
         sa.Column("email_verified", sa.Boolean, nullable=False),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("updated_at", TIME, nullable=False),
-        sa.CheckConstraint("role IN ('customer', 'admin')", name="role"),
+        sa.CheckConstraint("role IN ('customer', 'admin')", name=op.f("ck_users_role")),
+        sa.UniqueConstraint("username_key", name=op.f("uq_users_username_key")),
+        sa.UniqueConstraint("email_key", name=op.f("uq_users_email_key")),
     )
     op.create_table(
         "sessions",
         sa.Column("id", sa.Uuid, primary_key=True),
         _user_id(),
-        sa.Column("cookie_hash", sa.LargeBinary, unique=True),
+        sa.Column("cookie_hash", sa.LargeBinary),
         sa.Column("user_agent", sa.Text, nullable=False),
         sa.Column("address", sa.Text, nullable=False),
         sa.Column("authenticated_at", TIME, nullable=False),
         sa.Column("last_seen_at", TIME, nullable=False),
         sa.Column("expires_at", TIME, nullable=False),
         sa.Column("ended_at", TIME),
+        sa.UniqueConstraint("cookie_hash", name=op.f("uq_sessions_cookie_hash")),
     )
 
 
@@ -86,7 +89,7 @@ def _create_clients_and_keys() -> None:
         sa.Column("private_key", sa.LargeBinary, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("created_at", TIME, nullable=False),
-        sa.CheckConstraint("state IN ('next', 'active', 'retired')", name="state"),
+        sa.CheckConstraint("state IN ('next', 'active', 'retired')", name=op.f("ck_signing_keys_state")),
     )
     op.create_index(
         "uq_signing_keys_active",
@@ -115,14 +118,15 @@ def _create_tokens() -> None:
         "refresh_tokens",
         sa.Column("id", sa.Uuid, primary_key=True),
         _family_id(ondelete="CASCADE", nullable=False),
-        sa.Column("token_hash", sa.LargeBinary, nullable=False, unique=True),
+        sa.Column("token_hash", sa.LargeBinary, nullable=False),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("used_at", TIME),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_refresh_tokens_token_hash")),
     )
     op.create_table(
         "authorization_codes",
         sa.Column("id", sa.Uuid, primary_key=True),
-        sa.Column("code_hash", sa.LargeBinary, nullable=False, unique=True),
+        sa.Column("code_hash", sa.LargeBinary, nullable=False),
         sa.Column(
             "client_id",
             sa.Text,
@@ -139,6 +143,7 @@ def _create_tokens() -> None:
         sa.Column("expires_at", TIME, nullable=False, index=True),
         sa.Column("used_at", TIME),
         _family_id(ondelete="SET NULL", nullable=True),
+        sa.UniqueConstraint("code_hash", name=op.f("uq_authorization_codes_code_hash")),
     )
 
 

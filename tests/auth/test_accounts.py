@@ -1,0 +1,132 @@
+"""Accounts and passwords, as rules."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from argon2 import PasswordHasher, extract_parameters
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from auth_service.domain import accounts, passwords
+from auth_service.models import User
+from common.db import Database
+from common.errors import Invalid, Unavailable
+from tests.auth.conftest import PASSWORD
+
+
+def register(session: Session, username: str = "reader", email: str = "reader@example.com", **extra: str) -> User:
+    return accounts.register(session, username=username, email=email, **({"password": PASSWORD} | extra))
+
+
+@pytest.mark.parametrize("email", ["READER@Example.com", "reader@EXAMPLE.COM", "reader@example.com"])
+def test_one_mail_address_in_any_case_is_one_account(session: Session, email: str) -> None:
+    register(session)
+    with pytest.raises(accounts.EmailTaken):
+        register(session, username="somebody", email=email)
+
+
+def test_one_username_in_any_case_and_composition_is_one_account(session: Session) -> None:
+    register(session, username="Zoë")
+    with pytest.raises(accounts.UsernameTaken):
+        register(session, username="ZOE\u0308", email="other@example.com")
+
+
+def test_two_who_register_one_name_at_once_get_one_account(database: Database) -> None:
+    outcomes: list[str] = []
+    start = threading.Barrier(4)
+
+    def attempt() -> None:
+        start.wait()
+        try:
+            with database.transaction() as own:
+                register(own, username="racer", email="racer@example.com")
+                outcomes.append("made")
+        except (accounts.UsernameTaken, accounts.EmailTaken):
+            outcomes.append("taken")
+
+    threads = [threading.Thread(target=attempt) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.transaction() as own:
+        own.execute(text("TRUNCATE users, outbox CASCADE"))
+    assert sorted(outcomes) == ["made", "taken", "taken", "taken"]
+
+
+def test_all_wrong_fields_are_named_at_once(session: Session) -> None:
+    with pytest.raises(Invalid) as caught:
+        register(session, username="a@b", email="nobody", password="short")
+    assert [each["field"] for each in caught.value.extra["errors"]] == ["username", "email", "password"]
+
+
+@pytest.mark.parametrize("password", ["password", "PassWord1", "qwerty123", "iloveyou!", "12345678", "\uff50assword"])
+def test_common_passwords_are_refused(password: str) -> None:
+    assert "common" in (passwords.weakness(password) or "")
+
+
+@pytest.mark.parametrize(
+    ("password", "fine"), [("a" * 7, False), ("xkcd 936", True), ("🐘" * 128, True), ("b" * 129, False)]
+)
+def test_length_is_the_only_other_rule(password: str, fine: bool) -> None:
+    assert (passwords.weakness(password) is None) is fine
+
+
+def test_the_list_of_common_passwords_is_worth_its_name() -> None:
+    known = passwords._common()
+    assert len(known) > 2000
+    assert all(len(each) >= 8 and each == each.casefold() for each in known)
+
+
+def test_hashes_are_argon2id_as_owasp_asks() -> None:
+    parameters = extract_parameters(passwords.hash_password(PASSWORD))
+    assert (parameters.type.name, parameters.memory_cost) == ("ID", 19456)
+    assert (parameters.time_cost, parameters.parallelism) == (2, 1)
+
+
+def test_an_old_hash_is_renewed_at_sign_in(session: Session) -> None:
+    user = register(session)
+    user.password_hash = old = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
+    assert accounts.authenticate(session, "reader", PASSWORD) is user
+    assert user.password_hash != old
+    assert passwords.verify(user.password_hash, PASSWORD)
+
+
+def test_nobody_costs_as_much_as_somebody(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(session)
+    seen: list[str] = []
+    real = passwords._hasher
+    monkeypatch.setattr(passwords, "_hasher", _Spy(real, seen))
+    for name in ("reader", "nobody"):
+        with pytest.raises(accounts.WrongCredentials):
+            accounts.authenticate(session, name, "not the password")
+    assert len(seen) == 2
+    assert extract_parameters(seen[0]) == extract_parameters(seen[1])
+
+
+class _Spy:
+    def __init__(self, real: PasswordHasher, seen: list[str]) -> None:
+        self._real, self._seen = real, seen
+
+    def verify(self, stored: str, password: str) -> bool:
+        self._seen.append(stored)
+        return self._real.verify(stored, password)
+
+    def hash(self, password: str) -> str:
+        return self._real.hash(password)
+
+
+def test_a_deactivated_account_is_refused_like_a_wrong_password(session: Session) -> None:
+    register(session).is_active = False
+    session.flush()
+    with pytest.raises(accounts.WrongCredentials, match="Name or password is wrong"):
+        accounts.authenticate(session, "reader", PASSWORD)
+
+
+def test_who_waits_too_long_for_hashing_is_asked_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_turns", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.01)
+    with passwords._turn(), pytest.raises(Unavailable):
+        passwords.hash_password(PASSWORD)

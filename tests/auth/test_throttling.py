@@ -1,0 +1,87 @@
+"""Guessing passwords is slowed down, by name and by address, in all processes together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import update
+
+from auth_service.app import create_app
+from auth_service.config import AuthConfig
+from auth_service.domain import throttle
+from auth_service.models import FailedSignIns
+from common.db import Database, utcnow
+from tests.auth.conftest import PASSWORD
+
+WRONG = "wrong password"
+
+
+def attempt(client: FlaskClient, name: str, password: str = WRONG, address: str = "192.0.2.1") -> Any:
+    body = {"identifier": name, "password": password}
+    return client.post("/api/v1/auth/login", json=body, headers={"X-Forwarded-For": address})
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "MOST_PER_ACCOUNT", 3)
+    monkeypatch.setattr(throttle, "MOST_PER_ADDRESS", 5)
+
+
+@pytest.mark.parametrize("name", ["reader", "nobody"])
+def test_a_name_is_throttled_whether_it_exists_or_not(client: FlaskClient, user: Any, name: str) -> None:
+    answers = [attempt(client, name, address=f"192.0.2.{n}").status_code for n in range(5)]
+    assert answers == [401, 401, 401, 429, 429]
+    refused = attempt(client, name.upper(), PASSWORD, address="198.51.100.7")
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["Retry-After"]) <= 300
+
+
+def test_an_address_is_throttled_over_all_names(client: FlaskClient, user: Any) -> None:
+    assert [attempt(client, f"name{n}").status_code for n in range(6)] == [401] * 5 + [429]
+    assert attempt(client, "reader", PASSWORD).status_code == 429
+    assert attempt(client, "reader", PASSWORD, address="198.51.100.7").status_code == 200
+
+
+def test_the_count_is_shared_by_processes(app: Flask, config: AuthConfig, database: Database, user: Any) -> None:
+    other = create_app(config)
+    other.extensions["database"].close()
+    other.extensions["database"] = database
+    clients = [app.test_client(), other.test_client()]
+    assert [attempt(clients[n % 2], "reader").status_code for n in range(4)] == [401, 401, 401, 429]
+
+
+def test_success_forgives_the_name(client: FlaskClient, user: Any) -> None:
+    for _ in range(2):
+        attempt(client, "reader")
+    assert attempt(client, "reader", PASSWORD).status_code == 200
+    assert [attempt(client, "reader", address="192.0.2.9").status_code for _ in range(3)] == [401] * 3
+
+
+def test_success_is_not_counted(client: FlaskClient, user: Any) -> None:
+    assert {attempt(client, "reader", PASSWORD).status_code for _ in range(8)} == {200}
+
+
+def test_the_window_passes(client: FlaskClient, user: Any, database: Database) -> None:
+    for _ in range(4):
+        attempt(client, "reader")
+    with database.transaction() as session:
+        session.execute(update(FailedSignIns).values(expires_at=utcnow()))
+    assert attempt(client, "reader").status_code == 401
+    assert attempt(client, "reader", PASSWORD).status_code == 200
+
+
+def test_a_setting_switches_it_off(config: AuthConfig, database: Database, user: Any) -> None:
+    app = create_app(replace(config, rate_limits_enabled=False))
+    app.extensions["database"].close()
+    app.extensions["database"] = database
+    assert {attempt(app.test_client(), "reader").status_code for _ in range(7)} == {401}
+
+
+def test_an_address_that_a_client_makes_up_is_not_believed(client: FlaskClient, user: Any) -> None:
+    """Only the hop that our own proxy added counts."""
+    answers = [attempt(client, f"n{n}", address=f"10.0.0.{n}, 192.0.2.1").status_code for n in range(6)]
+    assert answers[-1] == 429
