@@ -1,0 +1,43 @@
+"""The review service's own commands."""
+
+from __future__ import annotations
+
+import click
+
+from common.db import Database
+from common.errors import Unavailable
+from review_service.config import ReviewConfig
+from review_service.domain import purchases, ratings
+from review_service.peers import Orders
+
+
+@click.group("rebuild")
+def rebuild() -> None:
+    """Make a replica anew from its source, while the service runs."""
+
+
+@rebuild.command("purchases")
+def rebuild_purchases() -> None:
+    """Who bought what, from the order service."""
+    config = ReviewConfig.from_env()
+    database = Database(config)
+    try:
+        known, withdrawn = purchases.rebuild(database, Orders(config).all_purchases())
+    except Unavailable as error:
+        raise click.ClickException(f"{error.detail} What was read so far is kept; run this again.") from None
+    finally:
+        database.close()
+    click.echo(f"{known} purchases known, {withdrawn} withdrawn that the order service no longer has")
+
+
+@click.command("check-ratings")
+def check_ratings() -> None:
+    """Compare every book's rating with a recount of its reviews; ends with 1 when one disagrees."""
+    database = Database(ReviewConfig.from_env())
+    with database.read() as session:
+        wrong = ratings.disagreements(session)
+    database.close()
+    for row in wrong:
+        click.echo(f"{row.book_id}: stars {row.kept}, recounted {row.counted}")
+    click.echo(f"{len(wrong)} disagree with a recount" if wrong else "every rating agrees with a recount")
+    raise SystemExit(1 if wrong else 0)

@@ -1,0 +1,1 @@
+"""The rules of reviewing, on a Session: no HTTP, no commits."""

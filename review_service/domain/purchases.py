@@ -1,0 +1,105 @@
+"""Who bought what: a replica of the order service, fed by its events.
+
+Three sources write it: events, a question about one buyer and book, and a rebuild of the whole. The order
+service's word counts as of the moment at which it was asked: what an event has told since then stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from common.db import Database
+from review_service.models import Purchase
+
+
+class Bought(BaseModel):
+    """One book of one paid order."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    user_id: UUID
+    book_id: UUID
+    order_id: UUID
+
+
+def has_bought(session: Session, user_id: UUID, book_id: UUID) -> bool:
+    known = select(Purchase.order_id).where(
+        Purchase.user_id == user_id, Purchase.book_id == book_id, Purchase.withdrawn_at.is_(None)
+    )
+    return session.scalar(known.limit(1)) is not None
+
+
+def add(session: Session, user_id: UUID, order_id: UUID, books: Collection[UUID]) -> None:
+    """An order was paid. One that has been refunded already stays withdrawn."""
+    rows = [{"user_id": user_id, "order_id": order_id, "book_id": id} for id in sorted(books)]
+    if rows:
+        session.execute(insert(Purchase).values(rows).on_conflict_do_nothing())
+
+
+def withdraw(session: Session, user_id: UUID, order_id: UUID, books: Collection[UUID]) -> None:
+    """These books of an order were refunded. What was reviewed before stays."""
+    rows = [
+        {"user_id": user_id, "order_id": order_id, "book_id": id, "withdrawn_at": func.now()} for id in sorted(books)
+    ]
+    if rows:
+        withdrawn = {"withdrawn_at": func.now()}
+        key = list(Purchase.__table__.primary_key)
+        session.execute(insert(Purchase).values(rows).on_conflict_do_update(index_elements=key, set_=withdrawn))
+
+
+def moment(session: Session) -> datetime:
+    """The database's time: the one that `learn` compares with."""
+    return session.scalars(select(func.clock_timestamp())).one()
+
+
+def learn(session: Session, bought: Iterable[Bought], asked_at: datetime) -> None:
+    """Take over what the order service said when it was asked at `asked_at` or later."""
+    unique = {(each.user_id, each.book_id, each.order_id): each for each in bought}
+    rows = [unique[key].model_dump() | {"checked_at": asked_at} for key in sorted(unique)]
+    if not rows:
+        return
+    session.execute(
+        insert(Purchase)
+        .values(rows)
+        .on_conflict_do_update(
+            index_elements=list(Purchase.__table__.primary_key),
+            set_={"checked_at": asked_at, "withdrawn_at": None},
+            where=or_(Purchase.withdrawn_at.is_(None), Purchase.withdrawn_at < asked_at),
+        )
+    )
+
+
+def rebuild(database: Database, pages: Iterable[list[Bought]]) -> tuple[int, int]:
+    """Make the replica equal to the order service's `pages`; returns how many it has and how many it lost.
+
+    Page by page, each in a transaction of its own: reviews are written and events handled meanwhile. Only when all
+    pages are in is it known what is missing from them.
+    """
+    with database.read() as reader:
+        asked_at = moment(reader)
+    for page in pages:
+        with database.transaction() as session:
+            learn(session, page, asked_at)
+    with database.transaction() as session:
+        withdrawn = _withdraw_unseen(session, asked_at)
+        known = session.scalar(select(func.count()).select_from(Purchase).where(Purchase.withdrawn_at.is_(None)))
+    return known or 0, withdrawn
+
+
+def _withdraw_unseen(session: Session, asked_at: datetime) -> int:
+    """Withdraw what was there before the order service was asked, and was not in its answer."""
+    statement = (
+        update(Purchase)
+        .where(Purchase.withdrawn_at.is_(None), Purchase.checked_at < asked_at)
+        .values(withdrawn_at=func.now())
+        .returning(Purchase.order_id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(session.execute(statement).all())
