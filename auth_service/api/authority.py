@@ -94,12 +94,11 @@ def signed_in_user() -> User:
 
 def end_sign_in() -> None:
     """Sign the token's person out as far as its client may. Raises Unauthorized."""
-    bearer = current_user()
-    client = session.get(Client, bearer.client_id)
-    if bearer.client_id == FIRST_PARTY or (client is not None and client.trusted):
-        sessions.end(session, _uuid(bearer.claims.get("sid")))
+    claims = current_user().claims
+    if _is_the_stores_own(current_user().client_id):
+        sessions.end(session, _uuid(claims.get("sid")))
     else:
-        families.revoke(session, _uuid(bearer.claims.get("fid")), "signed_out")
+        families.revoke(session, _uuid(claims.get("fid")), "signed_out")
 
 
 def signed_in_admin() -> User:
@@ -108,6 +107,22 @@ def signed_in_admin() -> User:
     if user.role != "admin":
         raise Forbidden("Only an administrator can do this.")
     return user
+
+
+def account_holder() -> User:
+    """As signed_in_user, by a program of the store itself: no scope lets another one change the account.
+
+    Raises Unauthorized or Forbidden.
+    """
+    user = signed_in_user()
+    if not _is_the_stores_own(current_user().client_id):
+        raise Forbidden("Only the store's own programs can change an account.")
+    return user
+
+
+def _is_the_stores_own(client_id: str) -> bool:
+    client = session.get(Client, client_id)
+    return client_id == FIRST_PARTY or (client is not None and client.trusted)
 
 
 def _uuid(value: object) -> UUID:

@@ -5,13 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint
+from pydantic import Field
 
-from auth_service.api.authority import signed_in_user
+from auth_service.api.authority import account_holder, signed_in_user
 from auth_service.api.schemas import UserAnswer, user_answer
-from common.api import returns
+from auth_service.domain import accounts
+from common.api import Request, accepts, returns
 from common.auth import requires_user
+from common.db import session
 
 api = Blueprint("users", __name__, url_prefix="/api/v1/users")
+
+
+class Account(Request):
+    username: str = Field(max_length=200)
+    email: str = Field(max_length=500)
+
+
+class AccountChange(Request):
+    """What is left out stays."""
+
+    username: str = Field("", max_length=200)
+    email: str = Field("", max_length=500)
 
 
 @api.get("/me")
@@ -19,3 +34,33 @@ api = Blueprint("users", __name__, url_prefix="/api/v1/users")
 @returns(UserAnswer)
 def me() -> dict[str, Any]:
     return user_answer(signed_in_user())
+
+
+@api.put("/me")
+@requires_user("profile", "email")
+@accepts(body=Account)
+@returns(UserAnswer)
+def replace(body: Account) -> dict[str, Any]:
+    user = account_holder()
+    accounts.rename(session, user, username=body.username, email=body.email)
+    return user_answer(user)
+
+
+@api.patch("/me")
+@requires_user("profile", "email")
+@accepts(body=AccountChange)
+@returns(UserAnswer)
+def change(body: AccountChange) -> dict[str, Any]:
+    user = account_holder()
+    given = body.model_dump(exclude_unset=True)
+    accounts.rename(session, user, **({"username": user.username, "email": user.email} | given))
+    return user_answer(user)
+
+
+@api.delete("/me")
+@requires_user("profile", "email")
+@returns(None, 204)
+def erase() -> tuple[str, int]:
+    """Forget me, here and by an event in every service. Orders stay, without a name."""
+    accounts.erase(session, account_holder())
+    return "", 204

@@ -6,14 +6,16 @@ import re
 import unicodedata
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, true
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from auth_service.domain import passwords
+from auth_service.domain.passwords import weakness
 from auth_service.models import User
 from common.errors import Conflict, Invalid, Unauthorized
-from common.events.auth import UserRegistered
+from common.events.auth import UserErased, UserRegistered, UserUpdated
+from common.ids import new_id
 from common.outbox import record
 
 _USERNAME = re.compile(r"[\w.'+-]{2,64}")
@@ -27,6 +29,10 @@ class UsernameTaken(Conflict):
 
 class EmailTaken(Conflict):
     code = "email_taken"
+
+
+class LastAdmin(Conflict):
+    code = "last_admin"
 
 
 class WrongCredentials(Unauthorized):
@@ -57,24 +63,31 @@ def email_problem(email: str) -> str | None:
 
 def register(session: Session, *, username: str, email: str, password: str, role: str = "customer") -> User:
     """Make an account. Raises Invalid with every field in error, UsernameTaken or EmailTaken."""
-    _require_valid(username, email, password)
+    _require_valid(username=username_problem(username), email=email_problem(email), password=weakness(password))
     _require_free(session, username, email)
-    user = User(
-        username=unicodedata.normalize("NFKC", username),
-        username_key=name_key(username),
-        email=unicodedata.normalize("NFKC", email),
-        email_key=name_key(email),
-        password_hash=passwords.hash_password(password),
-        role=role,
-    )
-    try:
-        with session.begin_nested():
-            session.add(user)
-    except IntegrityError:
-        _require_free(session, username, email)
-        raise
+    user = User(id=new_id(), password_hash=passwords.hash_password(password), role=role)
+    _name(session, user, username, email)
     record(session, UserRegistered(user_id=user.id, username=user.username, email=user.email, role=role))
     return user
+
+
+def rename(session: Session, user: User, *, username: str, email: str) -> None:
+    """Change what an account is called. Raises Invalid, UsernameTaken or EmailTaken."""
+    _require_valid(username=username_problem(username), email=email_problem(email))
+    _require_free(session, username, email, but=user)
+    if name_key(email) != user.email_key:
+        user.email_verified = False
+    _name(session, user, username, email)
+    record(session, UserUpdated(user_id=user.id, username=user.username, email=user.email, role=user.role))
+
+
+def erase(session: Session, user: User) -> None:
+    """Forget the person: the account and all that hangs on it. Raises LastAdmin."""
+    if user.role == "admin":
+        _require_another_admin(session, user)
+    record(session, UserErased(user_id=user.id))
+    session.delete(user)
+    session.flush()
 
 
 def authenticate(session: Session, identifier: str, password: str) -> User:
@@ -98,23 +111,39 @@ def active(session: Session, user_id: UUID) -> User | None:
     return session.scalar(select(User).where(User.id == user_id, User.is_active))
 
 
-def _require_valid(username: str, email: str, password: str) -> None:
-    found = {
-        "username": username_problem(username),
-        "email": email_problem(email),
-        "password": passwords.weakness(password),
-    }
-    errors = [{"field": field, "message": problem} for field, problem in found.items() if problem]
+def _name(session: Session, user: User, username: str, email: str) -> None:
+    """Two who want one name at the same time: the table's unique keys let one of them have it."""
+    try:
+        with session.begin_nested():
+            user.username, user.username_key = unicodedata.normalize("NFKC", username), name_key(username)
+            user.email, user.email_key = unicodedata.normalize("NFKC", email), name_key(email)
+            session.add(user)
+    except IntegrityError:
+        _require_free(session, username, email, but=user)
+        raise
+
+
+def _require_valid(**problems: str | None) -> None:
+    errors = [{"field": field, "message": problem} for field, problem in problems.items() if problem]
     if errors:
         raise Invalid("The request has invalid fields.", errors=errors)
 
 
-def _require_free(session: Session, username: str, email: str) -> None:
+def _require_free(session: Session, username: str, email: str, *, but: User | None = None) -> None:
     keys = name_key(username), name_key(email)
-    taken = session.execute(
-        select(User.username_key, User.email_key).where(or_(User.username_key == keys[0], User.email_key == keys[1]))
-    ).all()
+    same = or_(User.username_key == keys[0], User.email_key == keys[1])
+    others = User.id != but.id if but is not None else true()
+    taken = session.execute(select(User.username_key, User.email_key).where(same, others)).all()
     if any(row.username_key == keys[0] for row in taken):
         raise UsernameTaken("This username is taken.")
     if taken:
         raise EmailTaken("This mail address is registered already.")
+
+
+def _require_another_admin(session: Session, user: User) -> None:
+    """The admins' rows are locked, so that the last two cannot leave at the same time."""
+    admins = session.scalars(
+        select(User.id).where(User.role == "admin", User.is_active).order_by(User.id).with_for_update()
+    ).all()
+    if not set(admins) - {user.id}:
+        raise LastAdmin("The store would be left without an administrator.")

@@ -1,0 +1,98 @@
+"""/api/v1/users/me: changing and erasing one's own account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from common.db import Database
+from common.events.auth import UserErased, UserUpdated
+from tests.auth.conftest import PASSWORD
+from tests.auth.support import Browser, Pkce, query, register_client
+from tests.auth.test_authorize import consent_page, decide
+from tests.support.database import emitted
+
+PATH = "/api/v1/users/me"
+
+
+@pytest.fixture
+def own(user: Any, sign_in: Any) -> dict[str, str]:
+    return {"Authorization": f"Bearer {sign_in(user)['access_token']}"}
+
+
+def test_a_change_is_told_to_the_others(client: FlaskClient, own: dict[str, str], database: Database) -> None:
+    answer = client.patch(PATH, json={"username": "Bookworm"}, headers=own)
+    assert (answer.status_code, answer.json["username"], answer.json["email"]) == (
+        200,
+        "Bookworm",
+        "reader@example.com",
+    )
+    event = emitted(database)[-1]
+    assert isinstance(event, UserUpdated)
+    assert event.username == "Bookworm"
+    both = {"username": "worm", "email": "worm@example.com"}
+    assert client.put(PATH, json=both, headers=own).json["email"] == "worm@example.com"
+    login = {"identifier": "WORM@example.com", "password": PASSWORD}
+    assert client.post("/api/v1/auth/login", json=login).status_code == 200
+
+
+def test_one_may_write_ones_own_name_otherwise(client: FlaskClient, own: dict[str, str]) -> None:
+    assert client.patch(PATH, json={"username": "READER"}, headers=own).json["username"] == "READER"
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"username": "Other"}, 409),
+        ({"email": "OTHER@example.com"}, 409),
+        ({"username": ""}, 422),
+        ({"username": None}, 422),
+        ({"email": "x"}, 422),
+        ({"role": "admin"}, 422),
+    ],
+)
+def test_what_cannot_be_changed(
+    client: FlaskClient, own: dict[str, str], make_user: Any, change: dict[str, Any], status: int
+) -> None:
+    make_user("other")
+    assert client.patch(PATH, json=change, headers=own).status_code == status
+    assert client.get(PATH, headers=own).json["username"] == "reader"
+
+
+def test_replacing_needs_everything(client: FlaskClient, own: dict[str, str]) -> None:
+    assert client.put(PATH, json={"username": "worm"}, headers=own).status_code == 422
+
+
+def test_an_app_of_somebody_else_changes_nothing(browser: Browser, database: Database) -> None:
+    client_id, _ = register_client(database, token_endpoint_auth_method="none")
+    pkce = Pkce()
+    code = query(decide(browser, consent_page(browser, client_id, pkce), "allow").location)["code"]
+    token = browser.redeem(code, client_id, pkce).json["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    assert browser.http.get(PATH, headers=headers).status_code == 200
+    assert browser.http.patch(PATH, json={"email": "thief@example.com"}, headers=headers).status_code == 403
+    assert browser.http.delete(PATH, headers=headers).status_code == 403
+
+
+def test_mail_is_told_only_to_who_may_see_it(browser: Browser, public_client: str) -> None:
+    token = browser.tokens(public_client, scope="openid orders:read")["access_token"]
+    assert browser.http.get(PATH, headers={"Authorization": f"Bearer {token}"}).status_code == 403
+
+
+def test_erasing(client: FlaskClient, own: dict[str, str], user: Any, database: Database) -> None:
+    assert client.delete(PATH, headers=own).status_code == 204
+    assert client.get(PATH, headers=own).status_code == 401
+    event = emitted(database)[-1]
+    assert isinstance(event, UserErased)
+    assert str(event.user_id) == user["id"]
+    login = {"identifier": "reader", "password": PASSWORD}
+    assert client.post("/api/v1/auth/login", json=login).status_code == 401
+
+
+def test_the_last_admin_stays(client: FlaskClient, admin: dict[str, str], make_user: Any) -> None:
+    refused = client.delete(PATH, headers=admin)
+    assert (refused.status_code, refused.json["code"]) == (409, "last_admin")
+    make_user("second", role="admin")
+    assert client.delete(PATH, headers=admin).status_code == 204
