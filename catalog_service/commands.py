@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 from tqdm import tqdm
@@ -15,6 +15,7 @@ from catalog_service.domain import stock
 from catalog_service.domain.imports.draft import Problem
 from catalog_service.domain.imports.records import FileRefused, Records
 from catalog_service.domain.imports.run import Import, Report
+from common.cli import Service
 from common.db import Database
 
 
@@ -23,7 +24,7 @@ from common.db import Database
 @click.option("--dry-run", is_flag=True, help="Say what would happen, and change nothing.")
 def import_books(file: Path, dry_run: bool) -> None:
     """Import books from a CSV file: our own columns, or those of goodbooks-10k."""
-    config = CatalogConfig.from_env()
+    config = _settings()
     report = Report(on_problem=_say)
     with _database(config) as database, _progress(file) as bar, file.open("rb") as opened:
         job = Import(database.transaction, config.currency, actor="import", dry_run=dry_run)
@@ -49,7 +50,7 @@ def _progress(file: Path) -> Any:
 @click.command("check-ledger")
 def check_ledger() -> None:
     """Compare every book's stock with the sums of its ledger; ends with 1 when one disagrees."""
-    with _database(CatalogConfig.from_env()) as database, database.read() as session:
+    with _database(_settings()) as database, database.read() as session:
         wrong = stock.disagreements(session)
     for book in wrong:
         click.echo(
@@ -58,6 +59,10 @@ def check_ledger() -> None:
         )
     click.echo(f"{len(wrong)} disagree with the ledger" if wrong else "every book agrees with its ledger")
     raise SystemExit(1 if wrong else 0)
+
+
+def _settings() -> CatalogConfig:
+    return cast(CatalogConfig, Service(package="catalog_service", config=CatalogConfig).settings())
 
 
 @contextmanager

@@ -123,7 +123,8 @@ def by_names(session: Session, model: Named, names: Iterable[str]) -> dict[str, 
     found = _by_keys(session, model, wanted)
     if missing := {key: name for key, name in wanted.items() if key not in found}:
         slugs = _free_slugs(session, model, missing)
-        rows = [{"name": name, "key": key, "slug": slugs[key]} for key, name in missing.items()]
+        # In one order for everybody, so that two who make the same names do not wait for each other.
+        rows = [{"name": name, "key": key, "slug": slugs[key]} for key, name in sorted(missing.items())]
         session.execute(insert(model).on_conflict_do_nothing(index_elements=["key"]), rows)
         found |= _by_keys(session, model, missing)
     return found

@@ -133,6 +133,11 @@ def test_what_the_shop_corrected_by_hand_stays_where_the_file_is_silent(run, cli
     assert (kept.language, kept.price, kept.on_hand) == ("grc", Decimal("3.50"), 1)
 
 
+def test_a_book_may_be_free(run, books):
+    run("code,title,price\nA-1,Gift,0.00\n")
+    assert books()["A-1"].price == 0
+
+
 def test_our_own_columns_create_and_update(run, books, client, database):
     run(f'{OWN}\nA-1,0141439580,Emma,,Jane Austen,Novel;Classic,Dent,,,en,hardcover,"12.99",3\n')
     book = books()["A-1"]

@@ -53,9 +53,9 @@ def test_slugs_differ_even_if_names_look_alike(add, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": None}, {"name": "x" * 201}, {"name": "x", "slug": "y"}])
-def test_a_bad_name_is_refused(client, admin, kind, body):
-    assert client.post(f"/api/v1/{kind}", json=body, headers=admin).status_code == 422
+def test_a_bad_name_is_refused(client, admin, kind):
+    for body in ({}, {"name": ""}, {"name": None}, {"name": "x" * 201}, {"name": "x", "slug": "y"}):
+        assert client.post(f"/api/v1/{kind}", json=body, headers=admin).status_code == 422
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -105,6 +105,6 @@ def test_authors_are_found_by_words_and_paged(client, add):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("reference", ["99999999999", "%", str(uuid4()), "x" * 300])
-def test_an_unknown_one_is_not_found(client, kind, reference):
-    assert client.get(f"/api/v1/{kind}/{reference}").status_code == 404
+def test_an_unknown_one_is_not_found(client, kind):
+    for reference in ("99999999999", "%", str(uuid4()), "x" * 300):
+        assert client.get(f"/api/v1/{kind}/{reference}").status_code == 404

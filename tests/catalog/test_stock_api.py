@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from catalog_service.domain import reservations, stock
 from catalog_service.events import HANDLERS
+from catalog_service.models import Book
 from common.events.catalog import BookRestocked, StockChanged
 from tests.catalog.test_stock_events import placed
 from tests.support.database import deliver, emitted
@@ -59,24 +61,23 @@ def test_stock_never_falls_below_what_is_reserved(add_book, correct, stock_of, d
     assert stock_of(book) == (3, 3)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {},
-        {"on_hand": -1},
-        {"on_hand": 2**31},
-        {"on_hand": 1, "delta": 1, "reason": "x"},
-        {"delta": 1},
-        {"delta": 0, "reason": "x"},
-        {"delta": 2**31, "reason": "x"},
-        {"delta": "many", "reason": "x"},
-        {"on_hand": None},
-        {"quantity": 1},
-    ],
-)
-def test_a_correction_that_makes_no_sense_is_refused(add_book, correct, stock_of, body):
+SENSELESS: list[dict[str, Any]] = [
+    {},
+    {"on_hand": -1},
+    {"on_hand": 2**31},
+    {"on_hand": 1, "delta": 1, "reason": "x"},
+    {"delta": 1},
+    {"delta": 0, "reason": "x"},
+    {"delta": 2**31, "reason": "x"},
+    {"delta": "many", "reason": "x"},
+    {"on_hand": None},
+    {"quantity": 1},
+]
+
+
+def test_a_correction_that_makes_no_sense_is_refused(add_book, correct, stock_of):
     book = add_book(stock=2)["id"]
-    assert correct(book, **body).status_code == 422
+    assert [(body, correct(book, **body).status_code) for body in SENSELESS] == [(body, 422) for body in SENSELESS]
     assert stock_of(book) == (2, 0)
 
 
@@ -120,8 +121,6 @@ def test_the_database_itself_refuses_to_oversell(add_book, database):
 def test_stock_is_read_after_the_lock_even_if_the_session_knew_the_book(add_book, database, stock_of):
     book = UUID(add_book(stock=2)["id"])
     with database.transaction() as session:
-        from catalog_service.models import Book
-
         assert session.get(Book, book).on_hand == 2
         with database.transaction() as other:
             reservations.reserve(other, uuid4(), {book: 2})

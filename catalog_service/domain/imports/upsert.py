@@ -90,24 +90,37 @@ def _sort(session: Session, rows: Sequence[Row], claimed: dict[UUID, int]) -> Ba
     by_code, by_isbn = {book.code: book for book in found}, {book.isbn: book for book in found if book.isbn}
     batch = Batch()
     for row in rows:
-        code, isbn = row.draft.code, row.draft.isbn
-        coded, numbered = by_code.get(code), by_isbn.get(isbn)
-        if coded and numbered and coded.id != numbered.id:
-            message = f"belongs to the book with the code {numbered.code}, not to {code}"
-            batch.problems.append(Problem(row.number, "isbn", message))
-        elif book := coded or numbered:
-            if (first := claimed.setdefault(book.id, row.number)) != row.number:
-                batch.problems.append(Problem(row.number, "code", f"is the book of row {first} again"))
-                continue
-            if code and book.code != code:
-                message = f"the book with this ISBN has the code {book.code}, which is kept"
-                batch.problems.append(Problem(row.number, "code", message, False))
+        coded, numbered = by_code.get(row.draft.code), by_isbn.get(row.draft.isbn)
+        if book := coded or numbered:
+            problems = _doubts(row, book, numbered, claimed)
+        else:
+            problems = [
+                Problem(row.number, name, "is needed for a new book")
+                for name in ("title", "price")
+                if _value(row, name) in (None, "")
+            ]
+        batch.problems += problems
+        if any(problem.is_fatal for problem in problems):
+            continue
+        if book:
             batch.known.append((row, book))
-        elif missing := [name for name in ("title", "price") if not _value(row, name)]:
-            batch.problems += [Problem(row.number, name, "is needed for a new book") for name in missing]
         else:
             batch.new.append(row)
     return batch
+
+
+def _doubts(row: Row, book: Any, numbered: Any, claimed: dict[UUID, int]) -> list[Problem]:
+    """Whether the row really means `book`, and it alone. `numbered` is the book that has its ISBN."""
+    code = row.draft.code
+    if numbered and numbered.id != book.id:
+        message = f"belongs to the book with the code {numbered.code}, not to {code}"
+        return [Problem(row.number, "isbn", message)]
+    if (first := claimed.setdefault(book.id, row.number)) != row.number:
+        return [Problem(row.number, "code", f"is the book of row {first} again")]
+    if code and book.code != code:
+        message = f"the book with this ISBN has the code {book.code}, which is kept"
+        return [Problem(row.number, "code", message, False)]
+    return []
 
 
 def _value(row: Row, name: str) -> Any:
