@@ -84,6 +84,7 @@ class Operation:
 
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
+    body_required: bool = True
     responses: dict[int, tuple[Any, str]] = field(default_factory=dict)
     scopes: tuple[str, ...] | None = None
     is_public: bool = False
@@ -100,18 +101,21 @@ def operation(view: Callable[..., Any]) -> Operation:
     return view.operation  # type: ignore[attr-defined]
 
 
-def accepts(*, body: type[Request] | None = None, query: type[Request] | None = None) -> Callable[[View], View]:
+def accepts(
+    *, body: type[Request] | None = None, query: type[Request] | None = None, body_required: bool = True
+) -> Callable[[View], View]:
     """Parse the JSON body and the query string into these types and hand them to the view by name."""
 
     def decorate(view: View) -> View:
-        operation(view).body, operation(view).query = body, query
+        declared = operation(view)
+        declared.body, declared.query, declared.body_required = body, query, body_required
 
         @functools.wraps(view)
         def parse(*args: Any, **kwargs: Any) -> Any:
             if query:
                 kwargs["query"] = parse_query(query)
             if body:
-                kwargs["body"] = parse_body(body)
+                kwargs["body"] = parse_body(body) if body_required or request.get_data() else validate(body, {})
             return view(*args, **kwargs)
 
         return parse  # type: ignore[return-value]
@@ -119,10 +123,10 @@ def accepts(*, body: type[Request] | None = None, query: type[Request] | None = 
     return decorate
 
 
-def returns(model: Any, status: int = 200, description: str = "") -> Callable[[View], View]:
+def returns(model: Any, status: int = 200, description: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Document an answer. The first one declared also gives the status of a view that returns only a value."""
 
-    def decorate(view: View) -> View:
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         declared = operation(view)
         declared.responses = {status: (model, description), **declared.responses}
 
@@ -133,7 +137,7 @@ def returns(model: Any, status: int = 200, description: str = "") -> Callable[[V
                 return ("" if value is None else value), status
             return value
 
-        return answer  # type: ignore[return-value]
+        return answer
 
     return decorate
 

@@ -110,7 +110,7 @@ def service_app(
     return app
 
 
-config = LocalProxy(lambda: current_app.extensions["config"])
+config: Any = LocalProxy(lambda: current_app.extensions["config"])
 """The settings of the application that answers the current request."""
 
 

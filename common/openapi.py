@@ -74,7 +74,7 @@ def _operation(app: Flask, rule: Rule, method: str, declared: Operation, schemas
     }
     if declared.body and method in ("POST", "PUT", "PATCH", "DELETE"):
         content = {"application/json": {"schema": _schema(declared.body, schemas)}}
-        described["requestBody"] = {"required": True, "content": content}
+        described["requestBody"] = {"required": declared.body_required, "content": content}
     if declared.scopes is not None:
         described["security"] = [{"bearer": list(declared.scopes)}]
     return described

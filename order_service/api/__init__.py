@@ -1,0 +1,1 @@
+"""HTTP: requests become typed values, one call into the domain follows, then an answer."""

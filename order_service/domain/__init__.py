@@ -1,0 +1,1 @@
+"""The rules of carts, orders and payments, on a Session; no HTTP."""

@@ -1,0 +1,70 @@
+"""What the catalog decides about an order's stock, and orders that were waited for long enough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from common.db import utcnow
+from common.errors import NotFound
+from common.events.catalog import StockRejected, StockReserved
+from order_service.domain import carts, status
+from order_service.models import Order, Payment, PaymentStatus, Status
+
+CATALOG = "catalog-service"
+SYSTEM = "order-service"
+BATCH = 100
+
+
+def confirm(session: Session, event: StockReserved) -> None:
+    """The stock is set aside. Too late for an order that was given up, whose cancellation releases it again."""
+    order = _pending(session, event.order_id)
+    if order:
+        expires_at = utcnow() + order.payment_ttl
+        status.change(session, order, Status.CONFIRMED, actor=CATALOG, expires_at=expires_at)
+
+
+def reject(session: Session, event: StockRejected) -> None:
+    """There is not enough: the order ends, and its cart gets back what was in it."""
+    order = _pending(session, event.order_id)
+    if order is None:
+        return
+    order.short_lines = [line.model_dump(mode="json") for line in event.lines]
+    status.change(session, order, Status.CANCELLED, actor=CATALOG, reason=event.reason)
+    if order.from_cart:
+        carts.put_back(session, order)
+
+
+def _pending(session: Session, order_id: UUID) -> Order | None:
+    try:
+        order = status.lock(session, order_id)
+    except NotFound:
+        return None  # not ours: another store's order on a shared bus, or one of a database restored from a backup
+    return order if order.status == Status.PENDING else None
+
+
+def expire(session: Session) -> int:
+    """Cancel a batch of orders whose time is over; returns how many. One being paid right now is left alone."""
+    overdue = _overdue(session)
+    for order_id in overdue:
+        order = status.lock(session, order_id)
+        reason = "no_stock_decision" if order.status == Status.PENDING else "unpaid"
+        status.change(session, order, Status.CANCELLED, actor=SYSTEM, reason=reason)
+        if reason == "no_stock_decision" and order.from_cart:
+            carts.put_back(session, order)
+    return len(overdue)
+
+
+def _overdue(session: Session) -> Sequence[Any]:
+    being_paid = select(Payment.id).where(Payment.order_id == Order.id, Payment.status == PaymentStatus.PROCESSING)
+    return session.scalars(
+        select(Order.id)
+        .where(Order.expires_at < utcnow(), ~being_paid.exists())
+        .order_by(Order.expires_at)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True, of=Order)
+    ).all()

@@ -1,0 +1,27 @@
+"""The tables of the order service."""
+
+from order_service.models.base import Base
+from order_service.models.books import Book
+from order_service.models.carts import Cart, CartItem
+from order_service.models.idempotency import IdempotencyKey
+from order_service.models.orders import HistoryEntry, Order, OrderItem, Status
+from order_service.models.payments import Payment, PaymentStatus, Refund, RefundStatus
+from order_service.models.simulator import SimulatedCharge, SimulatedRefund
+
+__all__ = [
+    "Base",
+    "Book",
+    "Cart",
+    "CartItem",
+    "HistoryEntry",
+    "IdempotencyKey",
+    "Order",
+    "OrderItem",
+    "Payment",
+    "PaymentStatus",
+    "Refund",
+    "RefundStatus",
+    "SimulatedCharge",
+    "SimulatedRefund",
+    "Status",
+]

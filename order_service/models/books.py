@@ -1,0 +1,22 @@
+"""What the order service keeps of each book, fed by the catalog's events."""
+
+from uuid import UUID
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from order_service.models.base import Amount, Base, CurrencyCode
+
+
+class Book(Base):
+    """A replica: `version` is the catalog's, and an older event never overwrites a newer one."""
+
+    __tablename__ = "books"
+
+    book_id: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    code: Mapped[str]
+    title: Mapped[str]
+    price: Mapped[Amount]
+    currency: Mapped[CurrencyCode]
+    is_active: Mapped[bool]
+    available: Mapped[int]

@@ -1,0 +1,66 @@
+"""The replica of books, fetched anew from a catalog."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from common.client import ServiceClient
+from common.db import Database
+from common.errors import NotFound
+from common.events.catalog import BookAdded, BookChanged
+from common.ids import new_id
+from order_service.commands import fetch_all
+from order_service.events import HANDLERS
+from order_service.models import Book
+from tests.order.conftest import told
+from tests.order.shop import Shop
+from tests.support.database import deliver
+
+
+class Catalog(ServiceClient):
+    """Answers as the catalog's internal API does, one book a page."""
+
+    def __init__(self, *states: BookAdded) -> None:
+        self.states = list(states)
+
+    def get(self, path: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        if path != "/internal/books":
+            return self._one(UUID(path.rpartition("/")[2]))
+        at = int((params or {}).get("cursor", 0))
+        following = str(at + 1) if at + 1 < len(self.states) else None
+        return {"items": [self.states[at].model_dump(mode="json")], "next_cursor": following}
+
+    def _one(self, book_id: UUID) -> dict[str, Any]:
+        for state in self.states:
+            if state.book_id == book_id:
+                return state.model_dump(mode="json")
+        raise NotFound
+
+
+def replica(database: Database) -> dict[UUID, tuple[int, Decimal]]:
+    with database.read() as session:
+        return {book.book_id: (book.version, book.price) for book in session.scalars(select(Book))}
+
+
+def test_a_rebuild_brings_every_book_and_keeps_newer_events(shop: Shop, database: Database) -> None:
+    changed, lost, gone = new_id(), new_id(), new_id()
+    for book_id in (changed, gone):
+        deliver(database, HANDLERS, told(book_id))
+    deliver(database, HANDLERS, BookChanged(**told(changed, version=7, price=Decimal("7.00")).model_dump()))
+    catalog = Catalog(told(changed, version=6, price=Decimal("6.00")), told(lost, version=2))
+    assert fetch_all(database, catalog) == 2
+    assert replica(database) == {changed: (7, Decimal("7.00")), lost: (2, Decimal("12.99"))}
+    assert fetch_all(database, catalog) == 2
+    assert set(replica(database)) == {changed, lost}
+
+
+def test_a_book_made_a_moment_ago_can_be_ordered(shop: Shop) -> None:
+    book_id = new_id()
+    shop.client.application.extensions["catalog"] = Catalog(told(book_id))
+    assert shop.place(book_id).status_code == 201
+    absent = shop.place(new_id())
+    assert (absent.status_code, absent.json["code"]) == (404, "not_found")
