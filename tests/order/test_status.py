@@ -65,7 +65,7 @@ def order_in(session: Session, found: Status) -> Order:
     return order
 
 
-@pytest.mark.parametrize(("before", "after"), product(Status, Status))
+@pytest.mark.parametrize(("before", "after"), list(product(Status, Status)))
 def test_only_these_transitions_exist(session: Session, before: Status, after: Status) -> None:
     order = order_in(session, before)
     if (before, after) in LEGAL:
