@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from argon2 import PasswordHasher, extract_parameters
@@ -126,7 +128,16 @@ def test_a_deactivated_account_is_refused_like_a_wrong_password(session: Session
 
 
 def test_who_waits_too_long_for_hashing_is_asked_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "_turns", threading.BoundedSemaphore(1))
+    one = ThreadPoolExecutor(1)
+    monkeypatch.setattr(passwords, "_threads", lambda: one)
     monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.01)
-    with passwords._turn(), pytest.raises(Unavailable):
+    done = threading.Event()
+    one.submit(done.wait)
+    with pytest.raises(Unavailable):
         passwords.hash_password(PASSWORD)
+    done.set()
+    one.shutdown()
+
+
+def test_hashing_leaves_cores_to_others() -> None:
+    assert passwords._threads()._max_workers <= max(1, (os.cpu_count() or 2) // 2)
