@@ -4,6 +4,8 @@ Run by that file: `python -m benchmarks.gateway_processes upstream|flask|gthread
 gateway's own settings in the environment.
 """
 
+# ruff: noqa: E402 - nothing may be imported before gevent has patched what it will use
+
 from __future__ import annotations
 
 import os
@@ -42,7 +44,7 @@ EVENT_SECONDS = 0.5
 
 def serve_upstream() -> None:
     """As cheap as can be, so that what is measured is the way there."""
-    from gevent.server import StreamServer
+    from gevent.server import StreamServer  # noqa: PLC0415 - the threaded processes stay without gevent
 
     jwks = os.environ["JWKS"].encode()
 

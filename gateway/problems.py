@@ -21,11 +21,11 @@ class MethodNotAllowed(DomainError):
     code: ClassVar[str] = "method_not_allowed"
 
 
-def render(error: DomainError) -> tuple[str, Fields, bytes]:
+def render(error: DomainError) -> tuple[str, Fields, list[bytes]]:
     """Status line, header fields and body."""
     body = orjson.dumps(error.as_problem())
     fields = [("Content-Type", PROBLEM_JSON), ("Content-Length", str(len(body))), *error.headers.items()]
-    return status_line(error.status), fields, body
+    return status_line(error.status), fields, [body]
 
 
 def status_line(status: int, reason: str = "") -> str:

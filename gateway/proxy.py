@@ -58,15 +58,13 @@ class Gateway:
         request = _Request(environ)
         try:
             status, fields, body = self._answer(request)
+        except DomainError as error:
+            status, fields, body = render(error)
         except ClientGone:
             raise
-        except DomainError as error:
-            status, fields, whole = render(error)
-            body = [whole]
         except Exception as error:  # the last resort: nobody may see a trace
             log.error("unexpected_error", exc_info=error)
-            status, fields, whole = render(InternalError("Something went wrong on our side."))
-            body = [whole]
+            status, fields, body = render(InternalError("Something went wrong on our side."))
         self._finish(request, status, fields)
         start_response(status, fields)
         return body

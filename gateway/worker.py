@@ -67,7 +67,7 @@ class Response(wsgi.Response):
 
     def write(self, data: bytes) -> None:
         """An empty block sends the head alone: the body may be long in coming."""
-        super().write(data)
+        super().write(b"" if self._omits_body else data)
         if not data:
             self._send(b"")
 
