@@ -23,7 +23,7 @@ from order_service.domain import cancellation, payments, status, views
 from order_service.domain import idempotency as keys
 from order_service.models import Order, OrderItem, Status
 
-api = Blueprint("admin_orders", __name__, url_prefix="/api/v1/admin/orders")
+api = Blueprint("admin_orders", __name__, url_prefix="/api/v1")
 
 
 class OrderQuery(PageQuery):
@@ -49,7 +49,7 @@ class RefundBody(Request):
     reason: Reason | None = None
 
 
-@api.get("")
+@api.get("/admin/orders")
 @requires("orders:manage")
 @accepts(query=OrderQuery)
 @returns(Page[OrderOut])
@@ -77,7 +77,7 @@ def _placed_between(found: Select[Any], start: datetime | None, end: datetime | 
     return found.where(Order.placed_at < end) if end else found
 
 
-@api.get("/<uuid:order_id>")
+@api.get("/admin/orders/<uuid:order_id>")
 @requires("orders:manage")
 @returns(OrderOut)
 def get_any(order_id: UUID) -> dict[str, Any]:
@@ -85,7 +85,8 @@ def get_any(order_id: UUID) -> dict[str, Any]:
     return views.order(session, order_id)
 
 
-@api.patch("/<uuid:order_id>/status")
+@api.patch("/orders/<uuid:order_id>/status")
+@api.patch("/admin/orders/<uuid:order_id>/status")
 @requires("orders:manage")
 @accepts(body=StatusBody)
 @returns(OrderOut)
@@ -99,7 +100,8 @@ def change_status(order_id: UUID, body: StatusBody) -> dict[str, Any]:
     return views.order(session, order_id)
 
 
-@api.post("/<uuid:order_id>/refund")
+@api.post("/orders/<uuid:order_id>/refund")
+@api.post("/admin/orders/<uuid:order_id>/refund")
 @requires_user("orders:manage")
 @accepts(body=RefundBody, body_required=False)
 @returns(OrderOut)

@@ -64,4 +64,4 @@ class Shop:
         return found
 
     def move(self, order_id: str, status: str) -> Any:
-        return self.send("PATCH", f"/admin/orders/{order_id}/status", {"status": status}, staff=True)
+        return self.send("PATCH", f"/orders/{order_id}/status", {"status": status}, staff=True)
