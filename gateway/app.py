@@ -22,7 +22,7 @@ def create_app(config: GatewayConfig, keys: KeySource | None = None) -> Flask:
         keys=keys or JwksKeys(f"{config.auth_url}/.well-known/jwks.json"),
     )
     upstreams = {name: Upstream(name, url, config.timeouts) for name, url in config.service_urls.items()}
-    merged = MergedDocument(upstreams, config.public_url)
+    merged = MergedDocument(upstreams)
     app = bare_app(config, [health_blueprint(StoreHealth(config)), docs_blueprint(merged)])
     app.wsgi_app = Gateway(config, verifier, upstreams, app.wsgi_app)  # type: ignore[method-assign]
     app.extensions["metrics"] = bare_app(config, [process_health.health_blueprint(lambda: None)])

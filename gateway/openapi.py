@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -24,34 +24,41 @@ log = get_logger(__name__)
 class MergedDocument:
     """Asks the services now and then; what a service said last stays while it is away."""
 
-    def __init__(self, upstreams: dict[str, Upstream], public_url: str) -> None:
+    def __init__(self, upstreams: dict[str, Upstream]) -> None:
         self._upstreams = upstreams
-        self._public_url = public_url
         self._known: dict[str, Document] = {}
         self._asked_at = float("-inf")
 
     def get(self) -> Document:
         if time.monotonic() - self._asked_at > FRESH_SECONDS or len(self._known) < len(self._upstreams):
             self._refresh()
-        return merge(self._known, self._public_url)
+        return merge(self._known)
 
     def _refresh(self) -> None:
         for name, upstream in self._upstreams.items():
             try:
-                answer = upstream.send(Forwarded("GET", "/openapi.json", [("Accept", "application/json")]))
-                self._known[name] = orjson.loads(b"".join(answer))
+                self._known[name] = _fetch(upstream)
             except (DomainError, ValueError) as error:
-                log.warning("no_openapi_document", upstream=name, error=type(error).__name__)
+                log.warning("no_openapi_document", upstream=name, error=str(error))
         self._asked_at = time.monotonic()
 
 
-def merge(documents: dict[str, Document], public_url: str) -> Document:
+def _fetch(upstream: Upstream) -> Document:
+    """Raises ValueError for an answer that is not a document."""
+    answer = upstream.send(Forwarded("GET", "/openapi.json", [("Accept", "application/json")]))
+    content = b"".join(answer)
+    if answer.head.status != 200:
+        raise ValueError(f"status {answer.head.status}")
+    return cast(Document, orjson.loads(content))
+
+
+def merge(documents: dict[str, Document]) -> Document:
     """Only what the route table sends to a service is described as that service's."""
     table = RouteTable()
     merged: Document = {
         "openapi": "3.1.0",
         "info": {"title": "Bookstore", "version": "1"},
-        "servers": [{"url": public_url}],
+        "servers": [{"url": "/"}],
         "paths": {},
         "components": {"schemas": {}, "securitySchemes": {}},
     }

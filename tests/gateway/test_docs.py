@@ -41,8 +41,7 @@ def test_documents_merge_without_mixing_names() -> None:
         {
             "catalog": service_document("/api/v1/books", "/internal/books"),
             "review": service_document("/api/v1/reviews", "/api/v1/books"),
-        },
-        "https://books.example",
+        }
     )
     validate(merged)
     assert set(merged["paths"]) == {"/api/v1/books", "/api/v1/reviews"}
@@ -58,8 +57,9 @@ def test_documents_merge_without_mixing_names() -> None:
 def test_the_merged_document_is_served(gateway: RunningGateway) -> None:
     document = orjson.dumps(service_document("/api/v1/books", "/internal/books"))
     gateway.services["catalog"].on("/openapi.json", lambda exchange: exchange.answer(document))
-    for name in ("auth", "order", "review"):
-        gateway.services[name].on("/openapi.json", lambda exchange: exchange.answer(b"nonsense"))
+    wrong = b'{"title": "Internal Server Error", "paths": {"/api/v1/reviews": {}}}'
+    gateway.services["review"].on("/openapi.json", lambda exchange: exchange.answer(wrong, b"500 Wrong"))
+    gateway.services["order"].on("/openapi.json", lambda exchange: exchange.answer(b"nonsense"))
     reply = gateway.ask("GET", "/api/openapi.json")
     assert (reply.status, list(reply.json()["paths"])) == (200, ["/api/v1/books"])
 
