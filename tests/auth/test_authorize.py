@@ -185,7 +185,7 @@ def test_a_sole_registered_address_may_be_left_out(browser: Browser, public_clie
 
 
 def test_an_existing_query_of_the_address_stays(browser: Browser, database: Database) -> None:
-    uri = "https://app.example/cb?tenant=1"
+    uri = "https://app.example/a%2Fb?tenant=%31%26"
     client_id, _ = register_client(database, redirect_uris=[uri], trusted=True)
     answer = browser.authorize(**authorization(client_id, Pkce(), redirect_uri=uri, prompt="none"))
     assert answer.location.startswith(f"{uri}&error=login_required&")
