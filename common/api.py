@@ -72,7 +72,7 @@ Money = Annotated[
     Decimal,
     Field(ge=0, le=MAX_MONEY, decimal_places=2),
     AfterValidator(_two_places),
-    PlainSerializer(str, return_type=str),
+    PlainSerializer(str, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": r"^\d{1,7}\.\d{2}$", "examples": ["12.99"]}),
 ]
 """An amount of money, written with two decimals; its currency stands beside it."""

@@ -42,7 +42,11 @@ class ServiceClient:
             raise NotFound
         if answer.status_code != 200:
             raise Unavailable(f"Another service answered {answer.status_code}.")
-        return answer.json()
+        try:
+            document: dict[str, Any] = answer.json()
+        except ValueError as error:
+            raise Unavailable("Another service did not answer in JSON.") from error
+        return document
 
     def _get(self, path: str, params: dict[str, Any] | None) -> requests.Response:
         headers = {"Authorization": f"Bearer {self._access_token()}"}

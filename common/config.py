@@ -84,6 +84,8 @@ class ServiceConfig(Config):
     event_bus_url: str = field(repr=False)
     service_client_secret: str = field(repr=False)
     health_port: int
+    mail_url: str = field(repr=False)
+    mail_sender: str
 
     @property
     def queue(self) -> str:
@@ -100,6 +102,8 @@ class ServiceConfig(Config):
             "event_bus_url": secret(env, "EVENT_BUS_URL"),
             "service_client_secret": secret(env, "SERVICE_CLIENT_SECRET"),
             "health_port": env.int("HEALTH_PORT", 0),
+            "mail_url": secret(env, "MAIL_URL", "smtp://127.0.0.1:1025"),
+            "mail_sender": env.str("MAIL_SENDER", "Bookstore <shop@bookstore.example>"),
         }
 
 

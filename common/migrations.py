@@ -9,7 +9,7 @@ from alembic import command, context, op
 from alembic.config import Config as AlembicConfig
 from sqlalchemy import Connection, NullPool, create_engine, text
 
-from common import inbox, outbox
+from common import inbox, mail, outbox
 from common.config import ServiceConfig
 from common.db import connection_options, psycopg2_url
 
@@ -59,6 +59,11 @@ def create_messaging() -> None:
     """The outbox and the inbox, which every service has."""
     for metadata in (outbox.metadata, inbox.metadata):
         metadata.create_all(op.get_bind(), checkfirst=False)
+
+
+def create_mail() -> None:
+    """The mail that a service has yet to send, or has sent."""
+    mail.metadata.create_all(op.get_bind(), checkfirst=False)
 
 
 def drop_messaging() -> None:

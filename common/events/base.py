@@ -34,7 +34,7 @@ class Event(BaseModel):
 
 def published() -> dict[str, type[Event]]:
     """All contracts by name."""
-    from common.events import auth, catalog, orders, reviews  # noqa: F401, PLC0415 - they register themselves
+    from common.events import administration, auth, catalog, orders, reviews  # noqa: F401, PLC0415 - they register themselves
 
     return dict(sorted(_BY_NAME.items()))
 
