@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,14 +44,14 @@ def row(recorded: Recorded, settings: Settings) -> Row:
     if known and port:
         state = "ready" if answers(port, known.health_path) else "not ready"
     seconds = int(time.time() - recorded.created)
-    return Row(recorded.name, recorded.pid, seconds, memory(process), port, state)
+    alone = recorded.name == "devstack"  # the others are its children
+    return Row(recorded.name, recorded.pid, seconds, memory(process, alone=alone), port, state)
 
 
-def memory(process: psutil.Process) -> int:
-    """Bytes of it and of what it forked: shared pages by share where the system tells (PSS), else all resident."""
-    with suppress(psutil.Error, ProcessLookupError):
-        group = os.getpgid(process.pid)
-        family = [each for each in process.children(recursive=True) if os.getpgid(each.pid) == group]
+def memory(process: psutil.Process, *, alone: bool = False) -> int:
+    """Bytes of it and of its children: shared pages by share where the system tells (PSS), else all resident."""
+    with suppress(psutil.Error):
+        family = [] if alone else process.children(recursive=True)
         return sum(_memory(each) for each in [process, *family])
     return 0
 
