@@ -70,19 +70,11 @@ def _command(name: str, run: Callable[..., None], *params: click.Parameter) -> c
 def _web(app: App) -> click.Command:
     def web() -> None:
         """Answer HTTP."""
-        if app.config.worker_class == "gevent":
-            _patch_for_gevent()
         from common.web import WebServer  # noqa: PLC0415 - only this process needs gunicorn
 
         WebServer(app.settings(), app.load("app", "create_app")).run()
 
     return _command("web", web)
-
-
-def _patch_for_gevent() -> None:
-    from gevent import monkey  # noqa: PLC0415 - has effects on all that is imported after it
-
-    monkey.patch_all()
 
 
 def _worker(service: Service) -> click.Command:

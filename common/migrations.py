@@ -7,11 +7,11 @@ from pathlib import Path
 
 from alembic import command, context, op
 from alembic.config import Config as AlembicConfig
-from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy import Connection, MetaData, NullPool, create_engine, text
 
 from common import inbox, mail, outbox
 from common.config import ServiceConfig
-from common.db import connection_options, psycopg2_url
+from common.db import NAMING_CONVENTION, connection_options, psycopg2_url
 
 LOCK_TIMEOUT = "10s"
 STATEMENT_TIMEOUT = "5min"
@@ -49,7 +49,8 @@ def run_env() -> None:
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
     connection.commit()
-    context.configure(connection=connection, transaction_per_migration=True)
+    named = MetaData(naming_convention=NAMING_CONVENTION)
+    context.configure(connection=connection, transaction_per_migration=True, target_metadata=named)
     with context.begin_transaction():
         context.execute("SELECT pg_advisory_xact_lock(hashtext(current_schema() || '.migrate'))")
         context.run_migrations()

@@ -18,7 +18,6 @@ _PARAMETER_SCHEMAS = {
     "uuid": {"type": "string", "format": "uuid"},
     "int": {"type": "integer"},
 }
-_HIDDEN_PREFIXES = ("/internal/", "/static/")
 _PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "code"],
@@ -45,9 +44,13 @@ def document(app: Flask, title: str) -> dict[str, Any]:
     schemas: dict[str, Any] = {"Problem": _PROBLEM}
     paths: dict[str, Any] = {}
     for rule in app.url_map.iter_rules():
-        declared = operation(inspect.unwrap(app.view_functions[rule.endpoint]))
-        if rule.endpoint.startswith("health.") or rule.rule.startswith(_HIDDEN_PREFIXES):
+        if (
+            rule.endpoint.startswith("health.")
+            or rule.endpoint.endswith("static")
+            or rule.rule.startswith("/internal/")
+        ):
             continue
+        declared = operation(inspect.unwrap(app.view_functions[rule.endpoint]))
         path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             paths.setdefault(path, {})[method.lower()] = _operation(app, rule, method, declared, schemas)

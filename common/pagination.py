@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.types import TypeEngine
 
 from common.api import PageQuery
@@ -24,7 +24,7 @@ from common.errors import Invalid
 class Sort:
     """One sort key: an expression that is never NULL. The last key of a list must be unique."""
 
-    column: ColumnElement[Any]
+    column: ColumnElement[Any] | InstrumentedAttribute[Any]
     name: str
     descending: bool = False
 

@@ -46,6 +46,7 @@ class WebServer(BaseApplication):
             "graceful_timeout": GRACEFUL_SECONDS,
             "timeout": 60,
             "keepalive": 75,
+            "limit_request_line": 8190,
             "max_requests": 0,
             "worker_tmp_dir": MEMORY_DISK if os.path.isdir(MEMORY_DISK) else None,
             "control_socket_disable": True,

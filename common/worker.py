@@ -12,12 +12,12 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from common import inbox, outbox
-from common.bus import Bus, open_bus
+from common.bus import Bus, BusUnavailable, open_bus
 from common.config import ServiceConfig
 from common.db import Database, utcnow
 from common.health import Draining
 from common.inbox import Dispatcher, Handlers
-from common.metrics import DEAD_LETTERS, INBOX_DEPTH, OUTBOX_AGE, OUTBOX_DEPTH
+from common.metrics import BUS_UP, DEAD_LETTERS, INBOX_DEPTH, OUTBOX_AGE, OUTBOX_DEPTH
 from common.outbox import Relay
 from common.signals import Signals, wait_for_either
 from common.telemetry import correlated, get_logger
@@ -54,7 +54,7 @@ class Worker:
         self._signals = Signals(self.database.url, config.schema, f"{config.service}-worker")
         self._relay = Relay(self.database, self._bus)
         self._dispatcher = Dispatcher(self.database, handlers)
-        self._timers = [*timers, *_HOUSEKEEPING]
+        self._timers = [*timers, Timer("ping-bus", 5.0, lambda *_: self._ping_bus()), *_HOUSEKEEPING]
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -70,6 +70,7 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop.set())
         self.start()
+        self._ping_bus()
         log.info("worker_started")
         while not self.stop.wait(1.0):
             self._require_threads()
@@ -129,6 +130,13 @@ class Worker:
 
     def _pump(self) -> None:
         self._bus.consume(self.config.queue, lambda envelopes: inbox.stage(self.database, envelopes), self.stop)
+
+    def _ping_bus(self) -> None:
+        try:
+            self._bus.ping()
+            BUS_UP.set(1)
+        except BusUnavailable:
+            BUS_UP.set(0)
 
     def _tick(self, timer: Timer) -> None:
         while not self.stop.wait(timer.every_seconds):

@@ -17,7 +17,7 @@ from gateway.upstream import Forwarded, Timeouts, Upstream
 
 PROBE_TIMEOUTS = Timeouts(connect=1.0, answer=2.0, idle=2.0)
 FRESH_SECONDS = 1.0
-_GAUGE = re.compile(r"^(outbox_age_seconds|outbox_depth|inbox_depth|dead_letters) ([0-9.e+-]+)$", re.MULTILINE)
+_GAUGE = re.compile(r"^(bus_up|outbox_age_seconds|outbox_depth|inbox_depth|dead_letters) ([0-9.e+-]+)$", re.MULTILINE)
 
 
 class StoreHealth:
@@ -43,11 +43,18 @@ class StoreHealth:
         return {"status": "ok" if well else "degraded", "services": services}
 
     def _ask_service(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = {"web": "ok" if _ask(self._web[name], "/readyz") is not None else "down"}
+        found: dict[str, Any] = {"web": _state(self._web[name], "/livez")}
+        found["database"] = _state(self._web[name], "/readyz")
         if worker := self._workers.get(name):
-            found["worker"] = "ok" if _ask(worker, "/readyz") is not None else "down"
-            found |= {gauge: float(value) for gauge, value in _GAUGE.findall(_ask(worker, "/metrics") or "")}
+            found["worker"] = _state(worker, "/readyz")
+            gauges = {gauge: float(value) for gauge, value in _GAUGE.findall(_ask(worker, "/metrics") or "")}
+            found["bus"] = "ok" if gauges.pop("bus_up", 0) else "down"
+            found |= gauges
         return {"status": "down" if "down" in found.values() else "ok", **found}
+
+
+def _state(upstream: Upstream, path: str) -> str:
+    return "down" if _ask(upstream, path) is None else "ok"
 
 
 def _ask(upstream: Upstream, path: str) -> str | None:

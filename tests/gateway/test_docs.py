@@ -104,10 +104,10 @@ def test_metrics_are_not_public(gateway: RunningGateway) -> None:
 
 def test_health_tells_of_every_process(gateway: RunningGateway) -> None:
     worker = gateway.services["worker"]
-    gauges = b"outbox_age_seconds 0.5\noutbox_depth 3.0\ninbox_depth 0.0\ndead_letters 1.0\n"
+    gauges = b"bus_up 1.0\noutbox_age_seconds 0.5\noutbox_depth 3.0\ninbox_depth 0.0\ndead_letters 1.0\n"
     worker.on("/metrics", lambda exchange: exchange.answer(gauges))
-    expected = {"status": "ok", "web": "ok", "worker": "ok", "inbox_depth": 0.0, "dead_letters": 1.0}
-    expected |= {"outbox_age_seconds": 0.5, "outbox_depth": 3.0}
+    well = dict.fromkeys(("status", "web", "database", "worker", "bus"), "ok")
+    expected = well | {"inbox_depth": 0.0, "dead_letters": 1.0, "outbox_age_seconds": 0.5, "outbox_depth": 3.0}
     eventually(lambda: health_of_services(gateway, 200).get("order") == expected)
     assert health_of_services(gateway, 200) == dict.fromkeys(("auth", "catalog", "order", "review"), expected)
     worker.on("/readyz", lambda exchange: exchange.answer(b"{}", b"503 Service Unavailable"))
