@@ -134,6 +134,8 @@ def transaction() -> Iterator[Session]:
     """
     with current_database().transaction() as opened:
         yield opened
+        reach("request.before_commit")
+    reach("request.after_commit")
 
 
 def end_request_session(*, commit: bool) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,13 +19,14 @@ import pika
 from devstack.accounts import Account
 from devstack.ports import free_port
 from devstack.process import wait_until
-from devstack.settings import NOT_INHERITED, Settings
+from devstack.settings import NOT_INHERITED, ROOT, Settings
 from devstack.store import StartFailed, Store
 from devstack.supervisor import Child, wait_until_ready
 from devstack.topology import BY_NAME, SERVICES
 from tests.support.database import fresh_database
 
 READY_SECONDS = 60
+COMMAND_SECONDS = 60
 SHOWN_LINES = 30
 
 
@@ -113,6 +116,19 @@ class Stack:
         child = self._child(name)
         wait_until(lambda: not child.is_alive, within)
         return child.running.poll() if child.running else None
+
+    def command(self, service: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one of a service's own commands, as its operator would."""
+        environment = self._child(f"{service}-worker").environment
+        return subprocess.run(
+            [sys.executable, "-m", f"{service}_service", *arguments],
+            env=dict(environment),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
 
     def require_ready(self, names: Sequence[str] | None = None) -> None:
         """Raises StartFailed, with the last that the late ones said."""
