@@ -30,13 +30,20 @@ def main() -> None:
     """
 
 
+def settings_of_shell() -> Settings:
+    try:
+        return Settings.from_env()
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+
+
 @main.command()
 @click.option("--detach", is_flag=True, help="Come back when the store is ready, and leave it running.")
 def up(detach: bool) -> None:
     """Start the store, and stop it with Ctrl-C."""
     from devstack.up import Up  # noqa: PLC0415 - the other commands do without
 
-    settings = Settings.from_env()
+    settings = settings_of_shell()
     sys.exit(_detached(settings) if detach else Up(settings).run())
 
 
@@ -62,7 +69,7 @@ def _detached(settings: Settings) -> int:
 @main.command()
 def down() -> None:
     """Stop the running store."""
-    running = State(Settings.from_env().data).supervisor()
+    running = State(settings_of_shell().data).supervisor()
     if running is None:
         print("devstack: nothing is running")
         return
@@ -78,7 +85,7 @@ def down() -> None:
 @main.command()
 def status() -> None:
     """Show each process: since when it runs, how much memory it has, whether it is well."""
-    settings = Settings.from_env()
+    settings = settings_of_shell()
     state = State(settings.data)
     if state.supervisor() is None:
         print("devstack: nothing is running")
@@ -94,7 +101,7 @@ def status() -> None:
 @click.option("--follow/--no-follow", "-f", help="Go on until Ctrl-C.")
 def logs(names: tuple[str, ...], follow: bool) -> None:
     """Show the last lines of every process, or of those named."""
-    settings = Settings.from_env()
+    settings = settings_of_shell()
     files = LogFiles({name: log_file(settings, name) for name in names or BY_NAME})
     files.skip_to_end()
     files.show_new()
@@ -108,7 +115,7 @@ def demo() -> None:
     """Walk through the store as a customer and as staff, and print each step."""
     from devstack.demo import walk  # noqa: PLC0415
 
-    settings = Settings.from_env()
+    settings = settings_of_shell()
     sys.exit(walk(State(settings.data).as_running(settings)))
 
 
@@ -116,7 +123,7 @@ def demo() -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def import_books(file: Path) -> None:
     """Import books from FILE into the catalogue, whether the store is running or not."""
-    settings = Settings.from_env()
+    settings = settings_of_shell()
     state = State(settings.data)
     settings = state.as_running(settings)
     if state.supervisor():

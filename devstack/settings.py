@@ -17,6 +17,7 @@ from devstack.vault import Vault
 ROOT = Path(__file__).resolve().parent.parent
 BUS_ROLE = "bus"
 DATABASE = "bookstore"
+LAST_PORT = 65535
 # What a process must not inherit from the shell: it is ours to say, or for other processes only.
 NOT_INHERITED = ("DATABASE_URL", "EVENT_BUS_URL", "PORT", "HOST", "HEALTH_PORT", "PUBLIC_URL", "AUTH_URL")
 
@@ -38,10 +39,13 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """DEVSTACK_DIR, DEVSTACK_PORT, DATABASE_URL and EVENT_BUS_URL; the rest is passed on to the processes."""
+        """DEVSTACK_DIR, DEVSTACK_PORT, DATABASE_URL and EVENT_BUS_URL; the rest is passed on to the processes.
+
+        Raises ValueError for a port with which another would be out of range.
+        """
         return cls(
             data=Path(environ.get("DEVSTACK_DIR") or ROOT / ".devstack").resolve(),
-            first_port=int(environ.get("DEVSTACK_PORT") or GATEWAY.port),
+            first_port=_first_port(environ.get("DEVSTACK_PORT") or str(GATEWAY.port)),
             given_database=environ.get("DATABASE_URL") or None,
             given_bus=environ.get("EVENT_BUS_URL") or None,
             inherited={name: value for name, value in environ.items() if name not in NOT_INHERITED},
@@ -140,3 +144,10 @@ class Settings:
         credentials = f"{role}{self.role_suffix}:{quote(self.vault[f'database.{role}'])}"
         address = parts.netloc.rpartition("@")[2]
         return urlunsplit(parts._replace(scheme="postgresql", netloc=f"{credentials}@{address}"))
+
+
+def _first_port(text: str) -> int:
+    most = LAST_PORT - (POSTGRES_PORT - GATEWAY.port)
+    if not text.isdecimal() or not 0 < int(text) <= most:
+        raise ValueError(f"DEVSTACK_PORT is {text!r}: it must be a number, at most {most}")
+    return int(text)

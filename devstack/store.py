@@ -18,6 +18,7 @@ from devstack.supervisor import Child, Supervisor, wait_until_ready
 from devstack.topology import HOST, PROCESSES, SERVICES, Process
 
 READY_SECONDS = 90
+TRIES = 3
 
 
 class StartFailed(Exception):
@@ -76,7 +77,15 @@ class Store:
 
     def wait_until_ready(self, meanwhile: Callable[[], None]) -> None:
         """Raises StartFailed."""
-        late = wait_until_ready(self.supervisor.children.values(), READY_SECONDS, meanwhile)
+        children = self.supervisor.children.values()
+
+        def look() -> None:
+            meanwhile()
+            for child in children:
+                if child.restarts >= TRIES:
+                    raise StartFailed(f"{child.process.name} does not start; it says:\n{child.last_words()}")
+
+        late = wait_until_ready(children, READY_SECONDS, look)
         if late:
             raise StartFailed(f"not ready after {READY_SECONDS} s: {', '.join(late)}; see {self.settings.logs}")
 

@@ -71,6 +71,9 @@ class Child:
         if self.is_alive and self.running is not None:
             self.running.terminate()
 
+    def last_words(self, lines: int = 15) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
     def postpone(self) -> float:
         """Plan the next start after a crash; returns in how many seconds."""
         if time.monotonic() - self.started_at > STEADY_SECONDS:

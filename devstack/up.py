@@ -46,6 +46,7 @@ class Up:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._interrupt)
         try:
+            self._make_room()
             self._start()
             self._watch()
         except Interrupted:
@@ -57,10 +58,13 @@ class Up:
             self._stop()
         return 0
 
-    def _start(self) -> None:
+    def _make_room(self) -> None:
+        """Raises PortTaken; nothing has been started by then."""
         if left := self.state.end_leftovers():
             say(f"ended what an earlier run had left: {', '.join(left)}")
         self.store.require_free_ports()
+
+    def _start(self) -> None:
         self.logs.begin_anew()
         self._note(ready=False)
         self.store.open_database()
@@ -86,11 +90,14 @@ class Up:
 
     def _stop(self) -> None:
         began = time.monotonic()
-        say("stopping")
+        had_begun = bool(self.store.recorded())
+        if had_begun:
+            say("stopping")
         self.store.stop()
         self.logs.show_new()
         self.state.forget()
-        say(f"stopped in {time.monotonic() - began:.1f} s")
+        if had_begun:
+            say(f"stopped in {time.monotonic() - began:.1f} s")
 
     def _interrupt(self, *_: object) -> None:
         self.wanted = False

@@ -138,7 +138,7 @@ class Stack:
 
     def log(self, name: str, lines: int = SHOWN_LINES) -> str:
         """The last that a process said."""
-        return "\n".join(self._child(name).log.read_text(errors="replace").splitlines()[-lines:])
+        return self._child(name).last_words(lines)
 
     def logs(self) -> str:
         """The last that each of them said: for a test's failure."""
