@@ -26,13 +26,15 @@ def finish_payments(database: Database, config: OrderConfig) -> None:
     provider = open_provider(config, database)
     with database.read() as session:
         attempts, refunds = payments.stuck_payments(session), payments.pending_refunds(session)
-    try:
-        for payment_id in attempts:
-            processing.charge(database, provider, payment_id)
-        for refund_id in refunds:
-            processing.give_back(database, provider, refund_id)
-    except Unavailable:
-        log.warning("payment_provider_unavailable", open=len(attempts) + len(refunds))
+    work = [(processing.charge, each) for each in attempts] + [(processing.give_back, each) for each in refunds]
+    for carry_out, opened in work:
+        try:
+            carry_out(database, provider, opened)
+        except Unavailable:
+            log.warning("payment_provider_unavailable", open=len(work))
+            return
+        except Exception:  # one that cannot be finished must not hold up the others
+            log.exception("payment_not_finished", id=str(opened))
 
 
 TIMERS = (

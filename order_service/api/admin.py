@@ -121,6 +121,6 @@ def refund_order(order_id: UUID, body: RefundBody) -> Response:
     give_back(refund)
     answer = idempotency.as_json(views.order(session, order_id))
     if earlier:
-        return idempotency.replay(use, earlier, 200, answer)
+        return idempotency.replay(use, earlier, lambda: (200, answer))
     idempotency.keep(use, 200, answer)
     return idempotency.respond(200, answer)

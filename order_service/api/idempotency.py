@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -51,9 +52,10 @@ def keep(use: Use | None, status: int, answer: dict[str, Any]) -> None:
             idempotency.finish(session, use, status, answer)
 
 
-def replay(use: Use | None, earlier: Earlier | None, status: int, answer: dict[str, Any]) -> Response:
-    """The first answer; or, where a crash kept it from being given, this one, which is kept from now on."""
-    if earlier and earlier.status is not None and earlier.answer is not None:
+def replay(use: Use | None, earlier: Earlier, as_it_stands: Callable[[], tuple[int, dict[str, Any]]]) -> Response:
+    """The first answer; or, where a crash kept it from being given, today's, which is kept from now on."""
+    if earlier.status is not None and earlier.answer is not None:
         return respond(earlier.status, earlier.answer, replayed=True)
+    status, answer = as_it_stands()
     keep(use, status, answer)
     return respond(status, answer, replayed=True)

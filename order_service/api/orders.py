@@ -63,7 +63,7 @@ def place_order(body: OrderBody) -> Response:
             if earlier is None:
                 checkout.place(own, purchase)
         if use and earlier:
-            return idempotency.replay(use, earlier, *_answer(earlier.order_id))
+            return idempotency.replay(use, earlier, lambda: _answer(earlier.order_id))
         wait(lambda: _is_decided(purchase.order_id))
     return _answer_first(use, purchase.order_id)
 

@@ -16,7 +16,9 @@ from order_service.api import idempotency
 from order_service.api.schemas import OrderOut
 from order_service.domain import idempotency as keys
 from order_service.domain import payments, status, views
-from order_service.models import Payment, PaymentStatus
+from order_service.domain.idempotency import Earlier
+from order_service.domain.status import IllegalTransition
+from order_service.models import Payment, PaymentStatus, Status
 from order_service.payments import processing
 from order_service.payments.provider import PaymentProvider
 
@@ -39,15 +41,13 @@ def pay(order_id: UUID, body: PayBody) -> Response:
     bearer = current_user()
     content = {"order_id": str(order_id), **body.model_dump()}
     use = idempotency.requested_use(bearer.user_id, "pay", content)
-    earlier = attempt = None
     with transaction() as own:
         order = status.lock_own(own, order_id, bearer.user_id)
-        earlier = keys.claim(own, use, order_id) if use else None
-        if earlier is None:
-            attempt = payments.begin(own, order, provider=provider.name, method=body.payment_method)
-    if attempt is None:
-        return idempotency.replay(use, earlier, *_answer_as_it_stands(order_id))
-    code, answer = _answer(processing.charge(current_database(), provider, attempt.id))
+        begun: Earlier | Payment | None = keys.claim(own, use, order_id) if use else None
+        begun = begun or payments.begin(own, order, provider=provider.name, method=body.payment_method)
+    if isinstance(begun, Earlier):
+        return idempotency.replay(use, begun, lambda: _answer_as_it_stands(order_id))
+    code, answer = _answer(processing.charge(current_database(), provider, begun.id))
     idempotency.keep(use, code, answer)
     return idempotency.respond(code, answer)
 
@@ -56,10 +56,17 @@ def _answer(payment: Payment) -> tuple[int, dict[str, Any]]:
     if payment.status == PaymentStatus.FAILED:
         return 402, problem(402, "payment_declined", "The payment was declined.", reason=payment.failure)
     with current_database().read() as reader:
-        return 200, idempotency.as_json(views.order(reader, payment.order_id))
+        order = views.order(reader, payment.order_id)
+    if order["status"] == Status.CANCELLED:
+        detail = "The order was cancelled meanwhile; what was paid goes back."
+        return 409, problem(409, IllegalTransition.code, detail)
+    return 200, idempotency.as_json(order)
 
 
 def _answer_as_it_stands(order_id: UUID) -> tuple[int, dict[str, Any]]:
-    """For a request whose first process died: what its attempt has come to since."""
+    """For a request whose first process died: what its attempt has come to since. Raises StillRunning."""
     with current_database().read() as reader:
-        return _answer(payments.latest(reader, order_id))
+        attempt = payments.latest(reader, order_id)
+    if attempt.status == PaymentStatus.PROCESSING:  # not to be kept as an answer: nobody knows it yet
+        raise keys.StillRunning("The provider has not been heard of this payment yet.")
+    return _answer(attempt)

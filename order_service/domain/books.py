@@ -18,7 +18,7 @@ FIELDS = ("version", "code", "title", "price", "currency", "is_active", "availab
 
 
 def take_over(session: Session, states: Sequence[BookAdded | BookChanged]) -> None:
-    """Store these states of books, each unless a newer one is known."""
+    """Store these states of books, each unless a newer one is known. The same version again repairs a row."""
     if not states:
         return
     rows: list[dict[str, Any]] = [
@@ -28,7 +28,7 @@ def take_over(session: Session, states: Sequence[BookAdded | BookChanged]) -> No
     newer = {name: statement.excluded[name] for name in FIELDS}
     session.execute(
         statement.on_conflict_do_update(
-            index_elements=["book_id"], set_=newer, where=Book.version < statement.excluded.version
+            index_elements=["book_id"], set_=newer, where=Book.version <= statement.excluded.version
         )
     )
 

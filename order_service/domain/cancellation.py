@@ -24,8 +24,6 @@ def cancel(session: Session, order: Order, *, actor: str, reason: str) -> Refund
 
 def move_on(session: Session, order: Order, to: Status, *, actor: str, reason: str | None) -> Refund | None:
     """What the staff may do by hand: ship, deliver, cancel, refund. Money and stock are never just declared."""
-    if to == Status.CANCELLED:
-        return cancel(session, order, actor=actor, reason=reason or "cancelled_by_staff")
     if to == Status.REFUNDED and to in status.TRANSITIONS[Status(order.status)]:
         _refuse_while_refunding(session, order)
         restock = order.status == Status.PAID
@@ -33,7 +31,8 @@ def move_on(session: Session, order: Order, to: Status, *, actor: str, reason: s
     if to not in STAFF_MAY_ENTER:
         raise IllegalTransition(f"An order that is {order.status} cannot be made {to} by hand.")
     _refuse_while_refunding(session, order)
-    status.change(session, order, to, actor=actor, reason=reason)
+    default = "cancelled_by_staff" if to == Status.CANCELLED else None
+    status.change(session, order, to, actor=actor, reason=reason or default)
     return None
 
 

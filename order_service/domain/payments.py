@@ -11,12 +11,12 @@ from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from common import outbox
 from common.db import utcnow
-from common.errors import Conflict, NotFound
+from common.errors import Conflict, Invalid, NotFound
 from common.events.orders import OrderRefunded
 from order_service.domain import status
 from order_service.domain.status import PAYABLE, IllegalTransition
@@ -93,16 +93,25 @@ def refund(
     actor: str,
     reason: str | None,
 ) -> Refund:
-    """Promise money back for a locked order: `amount`, or all that is left. Raises NotPaid or RefundTooLarge."""
+    """Promise money back for a locked order: `amount`, or all that is left. Raises NotPaid, RefundTooLarge, Invalid."""
     payment_id = _captured_or_processing(session, order.id)
     payment = _locked_payment(session, payment_id) if payment_id else None
     if payment is None or payment.status != PaymentStatus.SUCCEEDED:
         raise NotPaid("Nothing has been paid for this order.")
     left = payment.amount - payment.refunded
     wanted = left if amount is None else amount
-    if wanted > left or left == ZERO:
+    if wanted > left or _is_refunded(order, payment):
         raise RefundTooLarge(f"At most {left} can still be refunded.", refundable=str(left))
+    if restock and wanted < left:
+        raise Invalid.field("restock", "needs a refund of all that is left")
     return _open_refund(session, payment, wanted, restock=restock, actor=actor, reason=reason)
+
+
+def _is_refunded(order: Order, payment: Payment) -> bool:
+    """What cost nothing is given back by the order's end alone."""
+    if payment.amount == ZERO:
+        return Status.REFUNDED not in status.TRANSITIONS[Status(order.status)]
+    return payment.refunded == payment.amount
 
 
 def _open_refund(
@@ -142,10 +151,15 @@ def _end_refunded(session: Session, order: Order, payment: Payment, last: Refund
             user_id=order.user_id,
             amount=payment.amount,
             currency=payment.currency,
-            restock=last.restock,
+            restock=_is_restocked(session, payment),
             lines=status.lines(order),
         ),
     )
+
+
+def _is_restocked(session: Session, payment: Payment) -> bool:
+    """Whether any of its refunds asked for it: they may end in another order than they were promised in."""
+    return bool(session.scalar(select(exists().where(Refund.payment_id == payment.id, Refund.restock))))
 
 
 def has_pending_refund(session: Session, order_id: UUID) -> bool:

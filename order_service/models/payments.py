@@ -66,7 +66,7 @@ class Refund(Base):
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
 
     __table_args__ = (
-        CheckConstraint("amount > 0", name="amount"),
+        CheckConstraint("amount >= 0", name="amount"),
         CheckConstraint(f"status IN {tuple(str(status) for status in RefundStatus)}", name="status"),
         Index("ix_refunds_pending", "created_at", postgresql_where=text("status = 'PENDING'")),
     )

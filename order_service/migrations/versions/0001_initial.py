@@ -195,7 +195,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("status IN ('PENDING', 'SUCCEEDED')", name="ck_refunds_status"),
-        sa.CheckConstraint("amount > 0", name="ck_refunds_amount"),
+        sa.CheckConstraint("amount >= 0", name="ck_refunds_amount"),
         sa.ForeignKeyConstraint(["payment_id"], ["payments.id"], name="fk_refunds_payment_id"),
         sa.PrimaryKeyConstraint("id", name="pk_refunds"),
     )
