@@ -15,6 +15,7 @@ from uuid import UUID
 from pydantic import ValidationError
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Identity,
@@ -28,6 +29,7 @@ from sqlalchemy import (
     Uuid,
     and_,
     delete,
+    false,
     func,
     select,
     text,
@@ -60,6 +62,7 @@ table = Table(
     Column("name", Text, nullable=False),
     Column("key", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("urgent", Boolean, nullable=False, server_default=false()),
     Column("request_id", Text),
     Column("traceparent", Text),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
@@ -69,7 +72,12 @@ table = Table(
     Column("handled_at", DateTime(timezone=True)),
     Column("dead_at", DateTime(timezone=True)),
     Column("error", Text),
-    Index("ix_inbox_open", "position", postgresql_where=text("handled_at IS NULL AND dead_at IS NULL")),
+    Index(
+        "ix_inbox_open",
+        text("urgent DESC"),
+        "position",
+        postgresql_where=text("handled_at IS NULL AND dead_at IS NULL"),
+    ),
     Index(
         "ix_inbox_open_key",
         "key",
@@ -91,6 +99,7 @@ def stage(database: Database, envelopes: Sequence[Envelope]) -> int:
             "name": each.name,
             "key": each.key,
             "body": each.body,
+            "urgent": each.urgent,
             "request_id": each.request_id,
             "traceparent": each.traceparent,
             "recorded_at": each.recorded_at,
@@ -175,7 +184,10 @@ def backoff(attempts: int) -> timedelta:
 
 
 def _next_due() -> Any:
-    """The first due event with no earlier open one of its key. Another worker's is locked, and so passed over."""
+    """The first due event, urgent ones first, with no earlier open one of its key.
+
+    What another worker has in hand is locked, and so passed over.
+    """
     of_key = table.alias("of_key")
     # A scalar subquery rather than NOT EXISTS: it is looked up row by row until one fits, where the anti-join
     # would hash the whole backlog for every single event.
@@ -185,7 +197,7 @@ def _next_due() -> Any:
     return (
         select(table)
         .where(_open(table), table.c.due_at <= utcnow(), table.c.position == first_of_key)
-        .order_by(table.c.position)
+        .order_by(table.c.urgent.desc(), table.c.position)
         .limit(1)
         .with_for_update(skip_locked=True)
     )

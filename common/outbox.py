@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Identity,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     delete,
+    false,
     func,
     insert,
     select,
@@ -48,11 +50,12 @@ table = Table(
     Column("name", Text, nullable=False),
     Column("key", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("urgent", Boolean, nullable=False, server_default=false()),
     Column("request_id", Text),
     Column("traceparent", Text),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
     Column("sent_at", DateTime(timezone=True)),
-    Index("ix_outbox_unsent", "position", postgresql_where=text("sent_at IS NULL")),
+    Index("ix_outbox_unsent", text("urgent DESC"), "position", postgresql_where=text("sent_at IS NULL")),
     Index("ix_outbox_sent_at", "sent_at", postgresql_where=text("sent_at IS NOT NULL")),
 )
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -78,6 +81,7 @@ def _row(event: Event) -> dict[str, Any]:
         "name": event.name,
         "key": event.key,
         "body": event.model_dump_json().encode(),
+        "urgent": event.urgent,
         "request_id": request_id(),
         "traceparent": traceparent(),
         "recorded_at": utcnow(),
@@ -85,7 +89,10 @@ def _row(event: Event) -> dict[str, Any]:
 
 
 class Relay:
-    """Publishes what the outbox holds, in order. Any number may run: one works at a time, the others stand by."""
+    """Publishes what the outbox holds, in order, what is urgent first.
+
+    Any number may run: one works at a time, the others stand by.
+    """
 
     def __init__(self, database: Database, bus: Bus) -> None:
         self._database = database
@@ -103,7 +110,7 @@ class Relay:
             rows = session.execute(
                 select(table)
                 .where(table.c.sent_at.is_(None))
-                .order_by(table.c.position)
+                .order_by(table.c.urgent.desc(), table.c.position)
                 .limit(BATCH)
                 .with_for_update(skip_locked=True)
             ).all()
@@ -126,6 +133,7 @@ def _envelope(row: Any) -> Envelope:
         key=row.key,
         body=row.body,
         recorded_at=row.recorded_at,
+        urgent=row.urgent,
         request_id=row.request_id,
         traceparent=row.traceparent,
     )

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Connection,
     DateTime,
@@ -55,12 +56,13 @@ message = Table(
     Column("name", Text, nullable=False),
     Column("key", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("urgent", Boolean, nullable=False),
     Column("request_id", Text),
     Column("traceparent", Text),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
-    Index("ix_message_queue_position", "queue", "position"),
+    Index("ix_message_queue_urgent_position", "queue", text("urgent DESC"), "position"),
 )
-FIELDS = ("id", "name", "key", "body", "request_id", "traceparent", "recorded_at")
+FIELDS = ("id", "name", "key", "body", "urgent", "request_id", "traceparent", "recorded_at")
 log = get_logger(__name__)
 
 
@@ -126,7 +128,7 @@ class PostgresBus:
             rows = connection.execute(
                 select(message)
                 .where(message.c.queue == queue)
-                .order_by(message.c.position)
+                .order_by(message.c.urgent.desc(), message.c.position)
                 .limit(PREFETCH)
                 .with_for_update(skip_locked=True)
             ).all()

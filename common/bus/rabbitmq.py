@@ -174,6 +174,7 @@ def read(properties: pika.BasicProperties, body: bytes) -> Envelope:
         key=_text(headers["key"]),
         body=body,
         recorded_at=recorded_at.astimezone(UTC),
+        urgent=headers.get("urgent") is True,
         request_id=headers.get("request_id"),
         traceparent=headers.get("traceparent"),
     )

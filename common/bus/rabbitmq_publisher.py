@@ -155,6 +155,7 @@ def _properties(envelope: Envelope) -> pika.BasicProperties:
     headers = {
         "key": envelope.key,
         "recorded_at": envelope.recorded_at.isoformat(),
+        "urgent": envelope.urgent,
         "request_id": envelope.request_id,
         "traceparent": envelope.traceparent,
     }

@@ -8,6 +8,7 @@ from common.events.base import Event
 
 class _UserEvent(Event):
     key_field: ClassVar[str] = "user_id"
+    urgent: ClassVar[bool] = True
 
     user_id: UUID
 

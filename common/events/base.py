@@ -16,6 +16,8 @@ class Event(BaseModel):
 
     name: ClassVar[str]
     key_field: ClassVar[str]
+    urgent: ClassVar[bool] = False
+    """Whether somebody waits for it: urgent events overtake others, so all events of one key must agree."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

@@ -55,6 +55,7 @@ class BookRestocked(_BookEvent):
 
 class _StockDecision(Event):
     key_field: ClassVar[str] = "order_id"
+    urgent: ClassVar[bool] = True
 
     order_id: UUID
 

@@ -16,5 +16,6 @@ class Envelope:
     key: str
     body: bytes
     recorded_at: datetime
+    urgent: bool = False
     request_id: str | None = None
     traceparent: str | None = None

@@ -18,6 +18,7 @@ class OrderLine(BaseModel):
 
 class _OrderEvent(Event):
     key_field: ClassVar[str] = "order_id"
+    urgent: ClassVar[bool] = True
 
     order_id: UUID
     user_id: UUID

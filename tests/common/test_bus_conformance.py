@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +24,7 @@ from common.inbox import Handlers
 from common.telemetry import correlated
 from common.worker import Worker
 from tests.common import toy
-from tests.common.toy import Noted, ToyConfig, effect, note
+from tests.common.toy import Alarmed, Noted, ToyConfig, effect, note
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -135,6 +135,27 @@ def test_a_failing_handler_is_tried_again_in_order_until_it_succeeds(bus_config:
         record(database, Noted(subject="again", number=1), Noted(subject="again", number=2))
         eventually(lambda: len(effects(database)) == 2)
     assert [row.number for row in effects(database)] == [1, 2]
+
+
+def test_an_urgent_event_overtakes_a_backlog(bus_config: ToyConfig, bus: Bus, database: Database) -> None:
+    record(database, *(Noted(subject=f"bulk{n}", number=n) for n in range(100)))
+    outbox.Relay(database, bus).sweep()
+    record(database, Alarmed(subject="order", number=1000), Alarmed(subject="order", number=1001))
+    arrived: list[Envelope] = []
+    stop = threading.Event()
+
+    def take(envelopes: Sequence[Envelope]) -> None:
+        inbox.stage(database, envelopes)
+        arrived.extend(envelopes)
+        if len(arrived) == 102:
+            stop.set()
+
+    outbox.Relay(database, bus).sweep()
+    bus.consume(bus_config.queue, take, stop)
+    dispatcher = inbox.Dispatcher(database, toy.HANDLERS)
+    while dispatcher.handle_next():
+        pass
+    assert [row.number for row in effects(database)] == [1000, 1001, *range(100)]
 
 
 def test_a_trace_goes_on_behind_the_event(bus_config: ToyConfig, database: Database) -> None:

@@ -41,6 +41,13 @@ effect = Table(
 )
 
 
+class Alarmed(Noted):
+    """As urgent as the word says."""
+
+    name: ClassVar[str] = "toy.alarmed.v1"
+    urgent: ClassVar[bool] = True
+
+
 def create_tables(database: Database) -> None:
     for each in (metadata, outbox.metadata, inbox.metadata):
         each.create_all(database.engine)
@@ -58,7 +65,7 @@ def note(session: Session, event: Noted) -> None:
     )
 
 
-HANDLERS: inbox.Handlers = {Noted: note}
+HANDLERS: inbox.Handlers = {Noted: note, Alarmed: note}
 
 
 class _Toy(Service):

@@ -42,3 +42,11 @@ def test_a_name_says_publisher_fact_and_version(name: str) -> None:
     assert fact.islower()
     assert version[0] == "v"
     assert version[1:].isdigit()
+
+
+def test_events_of_one_kind_of_key_are_equally_urgent() -> None:
+    """Otherwise one could overtake another of its own key."""
+    by_key: dict[tuple[str, str], set[bool]] = {}
+    for name, event in CONTRACTS.items():
+        by_key.setdefault((name.partition(".")[0], event.key_field), set()).add(event.urgent)
+    assert all(len(found) == 1 for found in by_key.values())
