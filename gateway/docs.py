@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import flask_swagger_ui
-from flask import Blueprint, Response, send_from_directory
+from flask import Blueprint, Response, redirect, send_from_directory
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from common.auth import foreign_credentials
 from common.errors import NotFound
@@ -24,26 +25,32 @@ _POLICY = (
 
 
 def docs_blueprint(merged: MergedDocument) -> Blueprint:
-    blueprint = Blueprint("docs", __name__, url_prefix="/api")
+    blueprint = Blueprint("docs", __name__)
 
-    @blueprint.get("/openapi.json")
+    @blueprint.get("/")
+    @foreign_credentials
+    def entrance() -> WerkzeugResponse:
+        """Whoever opens the address in a browser is shown what there is."""
+        return redirect("/api/docs")
+
+    @blueprint.get("/api/openapi.json")
     @foreign_credentials
     def openapi_document() -> dict[str, Any]:
         return merged.get()
 
-    @blueprint.get("/asyncapi.json")
+    @blueprint.get("/api/asyncapi.json")
     @foreign_credentials
     def asyncapi_document() -> dict[str, Any]:
         return asyncapi.document()
 
-    @blueprint.get("/docs")
+    @blueprint.get("/api/docs")
     @foreign_credentials
     def page() -> Response:
         answer = send_from_directory(_OWN_FILES, "docs.html", max_age=0)
         answer.headers["Content-Security-Policy"] = _POLICY
         return answer
 
-    @blueprint.get("/docs/<name>")
+    @blueprint.get("/api/docs/<name>")
     @foreign_credentials
     def asset(name: str) -> Response:
         if name == "docs.js":

@@ -36,9 +36,14 @@ def bus_config(request: pytest.FixtureRequest, config: toy.ToyConfig, database: 
     yield chosen
     if isinstance(opened, RabbitMQBus):
         opened.remove(chosen.queue)
+    else:
+        empty_bus(config.event_bus_url)
     opened.close()
     empty(database)
-    with psycopg2.connect(config.event_bus_url) as connection, connection.cursor() as cursor:
+
+
+def empty_bus(url: str) -> None:
+    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute("TRUNCATE bus.message")
     connection.close()
 

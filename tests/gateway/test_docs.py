@@ -80,6 +80,11 @@ def test_the_events_are_served(gateway: RunningGateway) -> None:
     assert gateway.ask("GET", "/api/asyncapi.json").json()["components"]["messages"]["orders.order_placed.v1"]
 
 
+def test_whoever_opens_the_address_is_shown_what_there_is(gateway: RunningGateway) -> None:
+    reply = gateway.ask("GET", "/")
+    assert (reply.status, reply.fields["Location"]) == (302, "/api/docs")
+
+
 def test_the_page_runs_no_inline_script(gateway: RunningGateway) -> None:
     page = gateway.ask("GET", "/api/docs")
     assert "script-src 'self';" in page.fields["Content-Security-Policy"]
