@@ -72,8 +72,8 @@ class Up:
         self.store.start_processes()
         self._note(ready=False)
         self.store.wait_until_ready(self._meanwhile)
-        self._note(ready=True)
         self._announce()
+        self._note(ready=True)  # whoever waits for this finds all of the above said
 
     def _watch(self) -> None:
         while True:
