@@ -15,21 +15,18 @@ from uuid import UUID
 from pydantic import ValidationError
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     DateTime,
     Identity,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     Row,
     Table,
     Text,
-    Uuid,
+    UniqueConstraint,
     and_,
     delete,
-    false,
     func,
     select,
     text,
@@ -38,6 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from common import envelope_rows
 from common.db import Database, notify, utcnow
 from common.events import Envelope, Event
 from common.failpoints import reach
@@ -58,20 +56,14 @@ table = Table(
     "inbox",
     metadata,
     Column("position", BigInteger, Identity(always=True), primary_key=True),
-    Column("id", Uuid, nullable=False, unique=True),
-    Column("name", Text, nullable=False),
-    Column("key", Text, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Column("urgent", Boolean, nullable=False, server_default=false()),
-    Column("request_id", Text),
-    Column("traceparent", Text),
-    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    *envelope_rows.columns(),
     Column("received_at", DateTime(timezone=True), nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("due_at", DateTime(timezone=True), nullable=False),
     Column("handled_at", DateTime(timezone=True)),
     Column("dead_at", DateTime(timezone=True)),
     Column("error", Text),
+    UniqueConstraint("id"),
     Index(
         "ix_inbox_open",
         text("urgent DESC"),
@@ -93,21 +85,7 @@ log = get_logger(__name__)
 def stage(database: Database, envelopes: Sequence[Envelope]) -> int:
     """Store events as they came; returns how many were new. One that is here already changes nothing."""
     now = utcnow()
-    rows = [
-        {
-            "id": each.id,
-            "name": each.name,
-            "key": each.key,
-            "body": each.body,
-            "urgent": each.urgent,
-            "request_id": each.request_id,
-            "traceparent": each.traceparent,
-            "recorded_at": each.recorded_at,
-            "received_at": now,
-            "due_at": now,
-        }
-        for each in envelopes
-    ]
+    rows = [{**envelope_rows.to_row(each), "received_at": now, "due_at": now} for each in envelopes]
     reach("pump.before_stage")
     with database.transaction() as session:
         statement = insert(table).values(rows).on_conflict_do_nothing(index_elements=["id"])

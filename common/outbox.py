@@ -6,21 +6,16 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-import structlog
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     DateTime,
     Identity,
     Index,
-    LargeBinary,
     MetaData,
     Table,
-    Text,
-    Uuid,
+    UniqueConstraint,
     delete,
-    false,
     func,
     insert,
     select,
@@ -29,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from common import envelope_rows
 from common.bus import Bus
 from common.db import Database, notify, utcnow
 from common.events import Envelope, Event
@@ -46,19 +42,12 @@ table = Table(
     "outbox",
     metadata,
     Column("position", BigInteger, Identity(always=True), primary_key=True),
-    Column("id", Uuid, nullable=False, unique=True),
-    Column("name", Text, nullable=False),
-    Column("key", Text, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Column("urgent", Boolean, nullable=False, server_default=false()),
-    Column("request_id", Text),
-    Column("traceparent", Text),
-    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    *envelope_rows.columns(),
     Column("sent_at", DateTime(timezone=True)),
+    UniqueConstraint("id"),
     Index("ix_outbox_unsent", text("urgent DESC"), "position", postgresql_where=text("sent_at IS NULL")),
     Index("ix_outbox_sent_at", "sent_at", postgresql_where=text("sent_at IS NOT NULL")),
 )
-log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
 def record(session: Session, event: Event) -> None:
@@ -76,16 +65,18 @@ def record_all(session: Session, events: Iterable[Event]) -> None:
 
 
 def _row(event: Event) -> dict[str, Any]:
-    return {
-        "id": new_id(),
-        "name": event.name,
-        "key": event.key,
-        "body": event.model_dump_json().encode(),
-        "urgent": event.urgent,
-        "request_id": request_id(),
-        "traceparent": traceparent(),
-        "recorded_at": utcnow(),
-    }
+    return envelope_rows.to_row(
+        Envelope(
+            id=new_id(),
+            name=event.name,
+            key=event.key,
+            body=event.model_dump_json().encode(),
+            recorded_at=utcnow(),
+            urgent=event.urgent,
+            request_id=request_id(),
+            traceparent=traceparent(),
+        )
+    )
 
 
 class Relay:
@@ -117,26 +108,13 @@ class Relay:
             if not rows:
                 return 0
             reach("relay.before_publish")
-            self._bus.publish([_envelope(row) for row in rows])
+            self._bus.publish([envelope_rows.from_row(row) for row in rows])
             reach("relay.after_confirm")
             positions = [row.position for row in rows]
             session.execute(update(table).where(table.c.position.in_(positions)).values(sent_at=utcnow()))
         reach("relay.after_mark")
         EVENTS_PUBLISHED.inc(len(rows))
         return len(rows)
-
-
-def _envelope(row: Any) -> Envelope:
-    return Envelope(
-        id=row.id,
-        name=row.name,
-        key=row.key,
-        body=row.body,
-        recorded_at=row.recorded_at,
-        urgent=row.urgent,
-        request_id=row.request_id,
-        traceparent=row.traceparent,
-    )
 
 
 def lag(session: Session) -> tuple[int, float]:

@@ -8,17 +8,13 @@ from contextlib import contextmanager
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     Connection,
-    DateTime,
     Identity,
     Index,
-    LargeBinary,
     MetaData,
     Table,
     Text,
-    Uuid,
     create_engine,
     delete,
     func,
@@ -29,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DBAPIError
 
+from common import envelope_rows
 from common.bus.protocol import BusUnavailable, Deliver
 from common.db import connection_options, psycopg2_url
 from common.events import Envelope
@@ -52,17 +49,9 @@ message = Table(
     metadata,
     Column("position", BigInteger, Identity(always=True), primary_key=True),
     Column("queue", Text, nullable=False),
-    Column("id", Uuid, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("key", Text, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Column("urgent", Boolean, nullable=False),
-    Column("request_id", Text),
-    Column("traceparent", Text),
-    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    *envelope_rows.columns(),
     Index("ix_message_queue_urgent_position", "queue", text("urgent DESC"), "position"),
 )
-FIELDS = ("id", "name", "key", "body", "urgent", "request_id", "traceparent", "recorded_at")
 log = get_logger(__name__)
 
 
@@ -95,7 +84,7 @@ class PostgresBus:
             for bound in connection.execute(select(binding)):
                 queues.setdefault(bound.name, []).append(bound.queue)
             rows = [
-                {"queue": queue, **{field: getattr(envelope, field) for field in FIELDS}}
+                {"queue": queue, **envelope_rows.to_row(envelope)}
                 for envelope in envelopes
                 for queue in queues.get(envelope.name, ())
             ]
@@ -134,7 +123,7 @@ class PostgresBus:
             ).all()
             if not rows:
                 return False
-            deliver([Envelope(**{field: getattr(row, field) for field in FIELDS}) for row in rows])
+            deliver([envelope_rows.from_row(row) for row in rows])
             positions = [row.position for row in rows]
             connection.execute(delete(message).where(message.c.position.in_(positions)))
         reach("pump.after_ack")
