@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from auth_service.api import auth, authorize, clients, discovery, pages, token, userinfo, users
+from auth_service.api import auth, authorize, clients, device, discovery, logout, pages, token, userinfo, users
 from auth_service.api.authority import Authority, OwnKeys
 from auth_service.config import AuthConfig
 from common.app import service_app
@@ -20,6 +20,8 @@ def create_app(config: AuthConfig, keys: KeySource | None = None) -> Flask:
             authorize.api,
             pages.api,
             token.api,
+            device.api,
+            logout.api,
             userinfo.api,
             auth.api,
             users.api,

@@ -13,6 +13,9 @@ from pydantic import ValidationError as PydanticValidationError
 from common.config import ServiceConfig, secret
 
 MIN_KEY_LENGTH = 32
+SERVICES = ["auth-service", "catalog-service", "order-service", "review-service"]
+"""What tokens may be asked for beside the store's API as a whole (RFC 8707), unless RESOURCES names others."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -30,6 +33,11 @@ class BootstrapClient(BaseModel):
     scope: str | None = None
     token_endpoint_auth_method: str = "client_secret_basic"  # noqa: S105 - the name of a method
     trusted: bool = False
+    jwks: dict[str, Any] | None = None
+    dpop_bound_access_tokens: bool = False
+    require_pushed_authorization_requests: bool = False
+    backchannel_logout_uri: str | None = None
+    backchannel_logout_session_required: bool = False
 
 
 class SeededUser(BaseModel):
@@ -61,6 +69,8 @@ class AuthConfig(ServiceConfig):
     refresh_grace: timedelta
     authorization_code_life: timedelta
     sign_in_life: timedelta
+    dpop_nonce_required: bool
+    resources: frozenset[str]
 
     @property
     def is_https(self) -> bool:
@@ -82,6 +92,8 @@ class AuthConfig(ServiceConfig):
                 "demo_users": _objects(env, "DEMO_USERS", SeededUser),
                 "password_login_enabled": env.bool("PASSWORD_LOGIN_ENABLED", True),
                 "rate_limits_enabled": env.bool("RATE_LIMITS_ENABLED", True),
+                "dpop_nonce_required": env.bool("DPOP_NONCE_REQUIRED", True),
+                "resources": frozenset(env.list("RESOURCES", SERVICES) or ()),
                 "trusted_proxies": env.int("TRUSTED_PROXIES", 1, validate=validate.Range(min=0, max=5)),
             }
         )

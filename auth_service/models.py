@@ -17,6 +17,7 @@ from common.db import model_registry, utcnow
 from common.ids import new_id
 
 ROLES = ("customer", "admin")
+_SHOWING_A_SECRET = frozenset({"client_secret_basic", "client_secret_post"})
 
 
 class Base(DeclarativeBase):
@@ -45,7 +46,8 @@ class User(Base):
 class SignInSession(Base):
     """One sign-in on one device: in a browser, then known by its cookie, or of a program through the JSON API.
 
-    `ended_at` ends all that came from it. `expires_at` only says how long the cookie is good for.
+    `ended_at` ends all that came from it. `expires_at` only says how long the cookie is good for. `amr` names the
+    ways in which the person proved themselves (RFC 8176).
     """
 
     __tablename__ = "sessions"
@@ -55,6 +57,7 @@ class SignInSession(Base):
     cookie_hash: Mapped[bytes | None] = mapped_column(LargeBinary, unique=True)
     user_agent: Mapped[str] = mapped_column(Text, default="")
     address: Mapped[str] = mapped_column(Text, default="")
+    amr: Mapped[list[str]] = mapped_column(ARRAY(Text), default=lambda: ["pwd"])
     authenticated_at: Mapped[datetime] = mapped_column(default=utcnow)
     last_seen_at: Mapped[datetime] = mapped_column(default=utcnow)
     expires_at: Mapped[datetime]
@@ -79,12 +82,21 @@ class Client(ClientMixin, Base):
     scope: Mapped[str] = mapped_column(Text)
     token_endpoint_auth_method: Mapped[str] = mapped_column(Text)
     trusted: Mapped[bool] = mapped_column(default=False)
+    jwks: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    dpop_bound_access_tokens: Mapped[bool] = mapped_column(default=False)
+    require_pushed_authorization_requests: Mapped[bool] = mapped_column(default=False)
+    backchannel_logout_uri: Mapped[str | None] = mapped_column(Text)
+    backchannel_logout_session_required: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
 
     @property
     def is_public(self) -> bool:
         return self.token_endpoint_auth_method == "none"  # noqa: S105 - the name of a method
+
+    @property
+    def has_secret(self) -> bool:
+        return self.token_endpoint_auth_method in _SHOWING_A_SECRET
 
     @property
     def scopes(self) -> list[str]:
@@ -95,9 +107,9 @@ class Client(ClientMixin, Base):
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
         """The registered way at the token endpoint. Elsewhere nothing was registered: any way to show the secret."""
-        if endpoint == "token":
+        if endpoint == "token" or not {method, self.token_endpoint_auth_method} <= _SHOWING_A_SECRET:
             return method == self.token_endpoint_auth_method
-        return (method == "none") == self.is_public
+        return True
 
     def check_grant_type(self, grant_type: str) -> bool:
         return grant_type in self.grant_types
@@ -134,7 +146,9 @@ class Consent(Base):
 class TokenFamily(Base):
     """All tokens that came from one sign-in of one client, and their common end.
 
-    `client_id` refers to no row: the JSON sign-in is a client of its own that needs no registration.
+    `client_id` refers to no row: the JSON sign-in is a client of its own that needs no registration. `resources`
+    are what the client may get tokens for (RFC 8707; none means the store's API), `dpop_jkt` is the key that the
+    refresh tokens are bound to (RFC 9449 section 5), `claims` what was asked for beside the scope.
     """
 
     __tablename__ = "token_families"
@@ -144,6 +158,10 @@ class TokenFamily(Base):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     client_id: Mapped[str] = mapped_column(Text, index=True)
     scope: Mapped[str] = mapped_column(Text)
+    resources: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    dpop_jkt: Mapped[str | None] = mapped_column(Text)
+    claims: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    amr: Mapped[list[str]] = mapped_column(ARRAY(Text), default=lambda: ["pwd"])
     authenticated_at: Mapped[datetime]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     expires_at: Mapped[datetime]
@@ -177,6 +195,9 @@ class AuthorizationCode(Base):
     redirect_uri: Mapped[str] = mapped_column(Text)
     scope: Mapped[str] = mapped_column(Text)
     nonce: Mapped[str | None] = mapped_column(Text)
+    resources: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    dpop_jkt: Mapped[str | None] = mapped_column(Text)
+    claims: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     code_challenge: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     expires_at: Mapped[datetime] = mapped_column(index=True)
@@ -192,3 +213,59 @@ class FailedSignIns(Base):
     key: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     failures: Mapped[int]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class PushedRequest(Base):
+    """An authorization request that a client left with us (RFC 9126). `parameters` are its name-value pairs."""
+
+    __tablename__ = "pushed_requests"
+
+    uri_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("clients.client_id", ondelete="CASCADE"), index=True)
+    parameters: Mapped[list[list[str]]] = mapped_column(JSONB)
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    opened_at: Mapped[datetime | None]
+
+
+class DeviceCode(Base):
+    """A device that waits for somebody to allow it, elsewhere (RFC 8628). `session_id` is who did."""
+
+    __tablename__ = "device_codes"
+    __table_args__ = (CheckConstraint("state IN ('pending', 'allowed', 'denied', 'used')", name="state"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    device_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    user_code_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("clients.client_id", ondelete="CASCADE"), index=True)
+    scope: Mapped[str] = mapped_column(Text)
+    resources: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    state: Mapped[str] = mapped_column(Text, default="pending")
+    session_id: Mapped[UUID | None] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"), index=True)
+    interval: Mapped[int]
+    polled_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class SpentProof(Base):
+    """A client assertion or DPoP proof that was shown, until it would be refused for its age anyway."""
+
+    __tablename__ = "spent_proofs"
+
+    key: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class LogoutNotice(Base):
+    """What a client is to be told about the end of a session (OpenID Connect Back-Channel Logout).
+
+    The session and the person may be gone by the time it is sent.
+    """
+
+    __tablename__ = "logout_notices"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    client_id: Mapped[str] = mapped_column(ForeignKey("clients.client_id", ondelete="CASCADE"), index=True)
+    subject: Mapped[UUID]
+    session_id: Mapped[UUID]
+    attempts: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from auth_service.backchannel import send_logouts
 from auth_service.config import AuthConfig
 from auth_service.domain import pruning
 from common.db import Database
@@ -13,4 +14,4 @@ def prune(database: Database, _config: AuthConfig) -> None:
         pruning.prune(session)
 
 
-TIMERS = [Timer("prune", 600, prune)]
+TIMERS = [Timer("prune", 600, prune), Timer("send_logouts", 1, send_logouts)]

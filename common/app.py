@@ -101,7 +101,7 @@ def service_app(
     app.extensions["database"] = database
     app.extensions["token_verifier"] = TokenVerifier(
         issuer=config.issuer,
-        audience=config.api_audience,
+        audience=(config.api_audience, config.public_url, config.service_client_id),
         keys=keys or JwksKeys(f"{config.auth_url}/.well-known/jwks.json"),
     )
     app.teardown_request(lambda _error: end_request_session(commit=False))

@@ -7,9 +7,10 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, cast
+from urllib.parse import quote
 from uuid import UUID
 
 import jwt
@@ -17,6 +18,7 @@ import requests
 from flask import current_app, g, request
 from jwt import PyJWK
 
+from common import dpop
 from common.api import operation
 from common.errors import Forbidden, Unauthorized, Unavailable
 from common.telemetry import get_logger
@@ -52,8 +54,24 @@ class Principal:
             raise Forbidden("Only a person can do this.")
         return UUID(self.subject)
 
+    @property
+    def key_thumbprint(self) -> str | None:
+        """Of the key that the token is bound to (RFC 9449 section 6.1), if it is."""
+        confirmation = self.claims.get("cnf")
+        return str(confirmation.get("jkt", "")) if isinstance(confirmation, dict) else None
+
     def has(self, scope: str) -> bool:
         return scope in self.scopes
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """How an access token came with a request, by its header fields. `url` is the one that the client sees."""
+
+    authorization: str | None
+    proof: str | None
+    method: str
+    url: str
 
 
 class KeySource(Protocol):
@@ -120,16 +138,47 @@ def parse_jwks(document: dict[str, Any]) -> dict[str, PyJWK]:
 class TokenVerifier:
     """Verifies access tokens and remembers the good ones, by hash, until they expire."""
 
-    def __init__(self, *, issuer: str, audience: str, keys: KeySource, capacity: int = 10_000) -> None:
+    def __init__(self, *, issuer: str, audience: str | Sequence[str], keys: KeySource, capacity: int = 10_000) -> None:
+        """`audience` names all that this verifier answers to: a token needs to be for one of them."""
         self._issuer = issuer
         self._audience = audience
         self._keys = keys
         self._capacity = capacity
         self._verified: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
         self._lock = threading.Lock()
+        self._proofs = dpop.ProofMemory()
+
+    def authenticate(self, presented: Presented) -> Principal | None:
+        """Who sent the request; None without a token. Raises Unauthorized, and Unavailable without keys.
+
+        A token that is bound to a key counts only as `DPoP`, with a new proof for this very request
+        (RFC 9449 section 7); any other only as `Bearer`.
+        """
+        found = credentials(presented.authorization)
+        if found is None:
+            return None
+        scheme, token = found
+        principal = self.verify(token)
+        if (scheme == "dpop") != (principal.key_thumbprint is not None):
+            raise _wrong_scheme(scheme)
+        if principal.key_thumbprint is not None:
+            self._require_possession(principal.key_thumbprint, token, presented)
+        return principal
+
+    def _require_possession(self, jkt: str, token: str, presented: Presented) -> None:
+        try:
+            proof = dpop.check_proof(
+                presented.proof or "", method=presented.method, url=presented.url, access_token=token
+            )
+        except dpop.ProofRefused as error:
+            raise _invalid_proof(str(error)) from None
+        if proof.jkt != jkt:
+            raise _invalid_proof("The proof is made with another key than the token's.")
+        if not self._proofs.is_new(proof):
+            raise _invalid_proof("The proof was shown before.")
 
     def verify(self, token: str) -> Principal:
-        """The token's bearer. Raises Unauthorized for whatever is wrong with it, and Unavailable without keys."""
+        """Whom the token is about, whoever sent it. Raises Unauthorized, and Unavailable without keys."""
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         remembered = self._verified.get(digest)
         if remembered and remembered[0] > time.time():
@@ -190,14 +239,34 @@ def _principal(claims: dict[str, Any]) -> Principal:
     )
 
 
-def bearer_token(authorization: str | None) -> str | None:
-    """The token of an Authorization header (RFC 6750 section 2.1). Raises Unauthorized for another scheme."""
+def credentials(authorization: str | None) -> tuple[str, str] | None:
+    """Scheme and token of an Authorization header (RFC 6750 section 2.1, RFC 9449 section 7.1).
+
+    Raises Unauthorized for another scheme.
+    """
     if not authorization:
         return None
     scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise _invalid_token("Send the access token as Authorization: Bearer.")
-    return token.strip()
+    if scheme.lower() not in ("bearer", "dpop") or not token.strip():
+        raise _invalid_token("Send the access token as Authorization: Bearer, or DPoP.")
+    return scheme.lower(), token.strip()
+
+
+def _wrong_scheme(scheme: str) -> Unauthorized:
+    if scheme == "dpop":
+        return _dpop_challenge("The access token is not bound to a key; send it as Bearer.", "invalid_token")
+    return _dpop_challenge("The access token is bound to a key; send it as DPoP, with a proof.", "invalid_token")
+
+
+def _invalid_proof(detail: str) -> Unauthorized:
+    return _dpop_challenge(detail, "invalid_dpop_proof")
+
+
+def _dpop_challenge(detail: str, error: str) -> Unauthorized:
+    """RFC 9449 section 7.1."""
+    refused = Unauthorized(detail, error=error)
+    refused.headers["WWW-Authenticate"] = f'DPoP realm="bookstore", error="{error}", algs="{" ".join(dpop.ALGORITHMS)}"'
+    return refused
 
 
 def public(view: View) -> View:
@@ -257,10 +326,16 @@ def _insufficient_scope(scopes: tuple[str, ...]) -> Forbidden:
 def principal() -> Principal | None:
     """The request's bearer, or None when it came without a token. Raises Unauthorized for a bad one."""
     if "principal" not in g:
-        token = bearer_token(request.headers.get("Authorization"))
         verifier: TokenVerifier = current_app.extensions["token_verifier"]
-        g.principal = verifier.verify(token) if token else None
+        g.principal = verifier.authenticate(_presented())
     return cast(Principal | None, g.principal)
+
+
+def _presented() -> Presented:
+    """The request as its sender saw it: at the public origin, whatever name this service has inside."""
+    url = current_app.extensions["config"].public_url + quote(request.path)
+    headers = request.headers
+    return Presented(headers.get("Authorization"), headers.get("DPoP"), request.method, url)
 
 
 def current_user() -> Principal:

@@ -18,7 +18,7 @@ from gateway.upstream import Upstream
 def create_app(config: GatewayConfig, keys: KeySource | None = None) -> Flask:
     verifier = TokenVerifier(
         issuer=config.issuer,
-        audience=config.api_audience,
+        audience=(config.api_audience, config.public_url),
         keys=keys or JwksKeys(f"{config.auth_url}/.well-known/jwks.json"),
     )
     upstreams = {name: Upstream(name, url, config.timeouts) for name, url in config.service_urls.items()}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from common.auth import TokenVerifier, bearer_token
+from common.auth import Presented, TokenVerifier
 from common.errors import BadRequest, DomainError, Unauthorized
 from common.metrics import observe_request
 from common.telemetry import accept_request_id, bind_correlation, continue_trace, get_logger
@@ -51,7 +51,7 @@ class Gateway:
         self._upstreams = upstreams
         self._local = local
         self._table = RouteTable()
-        self._security = SecurityHeaders(https=config.is_https)
+        self._security = SecurityHeaders(config.public_url)
         self._cors = Cors(config.cors_origins)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -80,7 +80,7 @@ class Gateway:
             raise BadRequest("HTTP/1.1 requests name their host.")
         route = self._table.find(routable(path))
         request.route = route.prefix if route else request.route
-        self._authorise(route.access if route else Access.PUBLIC, environ)
+        self._authorise(route.access if route else Access.PUBLIC, environ, path)
         if route is None:
             return self._answer_locally(request)
         return self._forward(route, request, target)
@@ -93,14 +93,13 @@ class Gateway:
         body = self._local(environ, lambda status, fields, *_: started.extend((status, fields)))
         return started[0], answer_fields(started[1]), body
 
-    def _authorise(self, access: Access, environ: Environ) -> None:
+    def _authorise(self, access: Access, environ: Environ, path: str) -> None:
         """Raises Unauthorized. The service will verify again, and knows about scopes."""
         if access is Access.FOREIGN:
             return
-        token = bearer_token(environ.get("HTTP_AUTHORIZATION"))
-        if token:
-            self._verifier.verify(token)
-        elif access.needs_token(environ["REQUEST_METHOD"]):
+        method, url = environ["REQUEST_METHOD"], self._config.public_url + path
+        presented = Presented(environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_DPOP"), method, url)
+        if self._verifier.authenticate(presented) is None and access.needs_token(method):
             raise Unauthorized("Sign in first.")
 
     def _forward(self, route: Route, request: _Request, target: str) -> tuple[str, Fields, Iterable[bytes]]:
@@ -136,6 +135,7 @@ class Gateway:
 
     def _finish(self, request: _Request, status: str, fields: Fields) -> None:
         fields.append(("X-Request-ID", request.id))
+        self._security.point_to_metadata(fields)
         self._security.add(fields)
         self._cors.add(request.environ, fields)
         if not request.is_local:

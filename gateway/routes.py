@@ -46,10 +46,12 @@ class Route:
 ROUTES = (
     Route("/.well-known/openid-configuration", "auth", Access.PUBLIC),
     Route("/.well-known/oauth-authorization-server", "auth", Access.PUBLIC),
+    Route("/.well-known/oauth-protected-resource", "auth", Access.PUBLIC),
     Route("/.well-known/jwks.json", "auth", Access.PUBLIC),
     Route("/authorize", "auth", Access.PUBLIC),
     Route("/token", "auth", Access.FOREIGN),
     Route("/par", "auth", Access.FOREIGN),
+    Route("/device_authorization", "auth", Access.FOREIGN),
     Route("/revoke", "auth", Access.FOREIGN),
     Route("/introspect", "auth", Access.FOREIGN),
     Route("/userinfo", "auth", Access.PUBLIC),

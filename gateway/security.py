@@ -14,27 +14,36 @@ _REQUEST_FIELDS = (
     "traceparent, tracestate"
 )
 _ANSWER_FIELDS = (
-    "ETag, Idempotency-Replayed, Link, Location, Retry-After, WWW-Authenticate, X-Request-ID, Content-Disposition"
+    "ETag, Idempotency-Replayed, Link, Location, Retry-After, WWW-Authenticate, X-Request-ID, Content-Disposition, "
+    "DPoP-Nonce"
 )
+_TOKEN_SCHEMES = ("Bearer ", "DPoP ")
 
 
 class SecurityHeaders:
     """Defaults: a service that serves pages sends a content security policy of its own, which stays."""
 
-    def __init__(self, *, https: bool) -> None:
+    def __init__(self, public_url: str) -> None:
+        self._metadata = f', resource_metadata="{public_url}/.well-known/oauth-protected-resource"'
         self._fields = {
             "content-security-policy": ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
             "x-content-type-options": ("X-Content-Type-Options", "nosniff"),
             "x-frame-options": ("X-Frame-Options", "DENY"),
             "referrer-policy": ("Referrer-Policy", "no-referrer"),
         }
-        if https:
+        if public_url.startswith("https:"):
             value = f"max-age={ONE_YEAR_SECONDS}; includeSubDomains"
             self._fields["strict-transport-security"] = ("Strict-Transport-Security", value)
 
     def add(self, fields: Fields) -> None:
         present = {name.lower() for name, _ in fields}
         fields += [field for key, field in self._fields.items() if key not in present]
+
+    def point_to_metadata(self, fields: Fields) -> None:
+        """Tell in challenges for a token where to learn how to get one (RFC 9728 section 5.1)."""
+        for index, (name, value) in enumerate(fields):
+            if name.lower() == "www-authenticate" and value.startswith(_TOKEN_SCHEMES):
+                fields[index] = (name, value + self._metadata)
 
 
 class Cors:

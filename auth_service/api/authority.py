@@ -13,15 +13,17 @@ from sqlalchemy.orm import Session
 from werkzeug.local import LocalProxy
 
 from auth_service.config import AuthConfig
-from auth_service.domain import families, sessions
+from auth_service.domain import families, replays, sessions
 from auth_service.domain.clients import FIRST_PARTY
 from auth_service.domain.keys import KeyRing
-from auth_service.domain.oauth.server import Terms, TokenServer
+from auth_service.domain.oauth.provider import Provider, Terms
+from auth_service.domain.oauth.server import TokenServer
+from auth_service.domain.resources import Resources
 from auth_service.domain.secrecy import Vault
 from auth_service.domain.tokens import Issuer
 from auth_service.models import Client, SignInSession, TokenFamily, User
 from common.auth import current_user
-from common.db import current_database, session
+from common.db import current_database, session, transaction
 from common.errors import Forbidden, Unauthorized
 
 
@@ -31,18 +33,33 @@ class Authority:
     vault: Vault
     keys: KeyRing
     issuer: Issuer
+    provider: Provider
 
     @classmethod
     def of(cls, config: AuthConfig) -> Authority:
         vault = Vault(config.key_encryption_keys)
         keys = KeyRing(vault, config.signing_algorithm)
         issuer = Issuer(config.issuer, config.api_audience, config.access_token_life, keys)
-        return cls(config, vault, keys, issuer)
+        return cls(config, vault, keys, issuer, _provider(config, vault, issuer))
 
     def token_server(self, on: Session) -> TokenServer:
-        config = self.config
-        terms = Terms(config.authorization_code_life, config.refresh_family_life, config.refresh_grace)
-        return TokenServer(on, self.issuer, self.vault, terms)
+        return TokenServer(on, self.provider, _spend)
+
+
+def _provider(config: AuthConfig, vault: Vault, issuer: Issuer) -> Provider:
+    terms = Terms(
+        code_life=config.authorization_code_life,
+        family_life=config.refresh_family_life,
+        refresh_grace=config.refresh_grace,
+        dpop_nonce_required=config.dpop_nonce_required,
+    )
+    return Provider(issuer, vault, Resources(config.api_audience, config.public_url, config.resources), terms)
+
+
+def _spend(kind: str, name: str, until: float) -> bool:
+    """In a transaction of its own: a proof stays spent although its request is refused."""
+    with transaction() as opened:
+        return replays.spend(opened, kind, name, until)
 
 
 class OwnKeys:

@@ -27,11 +27,11 @@ def authorize() -> Response:
     """Ask for a code; the person signs in and agrees on the way, where needed."""
     pairs = _pairs()
     with transaction() as opened:
-        asked = authorization.read(opened, pairs, issuer=authority.config.issuer)
+        asked = authorization.read(opened, pairs, authority.provider)
         signed_in = browser.signed_in(opened)
         step = authorization.next_step(opened, asked, signed_in, demanded_at=browser.demanded_at(pairs))
         if signed_in is None or step is Step.SIGN_IN:
-            return _to_sign_in(pairs)
+            return _to_sign_in(pairs, login_hint=asked.login_hint if asked.request_uri else "")
         if step is Step.CONSENT:
             return _consent_page(opened, pairs, asked, signed_in[1])
         return _back_to_client(opened, asked, *signed_in)
@@ -44,12 +44,13 @@ def consent() -> Response:
     browser.require_own_form()
     pairs = parse_qsl(request.form.get("request", ""), keep_blank_values=True)
     with transaction() as opened:
-        asked = authorization.read(opened, pairs, issuer=authority.config.issuer)
+        asked = authorization.read(opened, pairs, authority.provider)
         signed_in = browser.signed_in(opened)
         if signed_in is None:
             return _to_sign_in(pairs)
         if request.form.get("decision") != "allow":
-            raise asked.refuse("access_denied", "The person did not allow this.")
+            authorization.deny(opened, asked)
+            return browser.see_other(asked.refuse("access_denied", "The person did not allow this.").location)
         authorization.allow(opened, asked, signed_in[1])
         return _back_to_client(opened, asked, *signed_in)
 
@@ -78,15 +79,16 @@ def _pairs() -> Pairs:
     return list(given.items(multi=True))
 
 
-def _to_sign_in(pairs: Pairs) -> Response:
+def _to_sign_in(pairs: Pairs, *, login_hint: str = "") -> Response:
     """A POST from another site comes without the cookie (SameSite): the same request by GET will have it."""
     if request.path == "/authorize" and request.method == "POST":
         return browser.see_other(f"/authorize?{urlencode(pairs)}")
-    return browser.see_other(_sign_in_url(pairs))
+    return browser.see_other(_sign_in_url(pairs, login_hint=login_hint))
 
 
-def _sign_in_url(pairs: Pairs) -> str:
-    return f"/account/sign-in?{urlencode({'return_to': browser.returning(pairs)})}"
+def _sign_in_url(pairs: Pairs, *, login_hint: str = "") -> str:
+    hint = {"login_hint": login_hint} if login_hint else {}
+    return f"/account/sign-in?{urlencode({'return_to': browser.returning(pairs)} | hint)}"
 
 
 def _consent_page(opened: Session, pairs: Pairs, asked: AuthorizationRequest, user: User) -> Response:
@@ -99,7 +101,7 @@ def _consent_page(opened: Session, pairs: Pairs, asked: AuthorizationRequest, us
         request_query=urlencode(pairs),
         return_host=redirects.form_target(asked.redirect_uri),
         sign_in_url=_sign_in_url(pairs),
-        permissions=scopes.described(asked.for_user(user)),
+        permissions=scopes.described(asked.to_allow(user)),
     )
 
 

@@ -22,6 +22,7 @@ DEMANDED = "demanded"
 """Our own parameter on the way back to /authorize: since when this request has asked for a sign-in."""
 
 HOME = "/"
+RETURNS = ("/authorize?", "/account/device?")
 MAX_RETURN = 8000
 
 
@@ -48,14 +49,23 @@ def remember(response: Response, cookie: str) -> None:
     _set_cookie(response, sign_in_cookie(), cookie, max_age=life)
 
 
-def page(template: str, *, on: Session, return_to: str, status: int = 200, **values: Any) -> Response:
-    """A page with its form's proof. `return_to` is where it leads, and a form must be allowed to lead there."""
+def forget(response: Response) -> None:
+    _set_cookie(response, sign_in_cookie(), "", max_age=0)
+
+
+def page(
+    template: str, *, on: Session, return_to: str, status: int = 200, also_to: str | None = None, **values: Any
+) -> Response:
+    """A page with its form's proof. `return_to` is where it leads, and a form must be allowed to lead there.
+
+    So it must to `also_to`, the verified address of a client.
+    """
     nonce = request.cookies.get(form_cookie()) or secrets.token_urlsafe(18)
     values |= {"form_proof": _proof(nonce), "return_to": return_to}
     response = make_response(render_template(f"account/{template}", **values), status)
     if form_cookie() not in request.cookies:
         _set_cookie(response, form_cookie(), nonce)
-    return protect(response, _form_target(on, return_to))
+    return protect(response, redirects.form_target(also_to) if also_to else _form_target(on, return_to))
 
 
 def protect(response: Response, form_target: str = "") -> Response:
@@ -86,10 +96,10 @@ def require_own_form() -> None:
 
 
 def safe_return(given: str | None) -> str:
-    """Where to go after signing in: back to /authorize or home, never to another site."""
+    """Where to go after signing in: back to a page of ours that asked for it, or home; never to another site."""
     given = given or ""
     harmless = len(given) <= MAX_RETURN and given.isprintable() and "\\" not in given
-    return given if harmless and given.startswith("/authorize?") else HOME
+    return given if harmless and given.startswith(RETURNS) else HOME
 
 
 def returning(pairs: Sequence[tuple[str, str]]) -> str:
@@ -111,8 +121,12 @@ def demanded_at(pairs: Sequence[tuple[str, str]]) -> float | None:
 
 
 def error_page(status: int, message: str) -> Response:
-    body = render_template("account/error.html", message=message)
-    return protect(make_response(body, status))
+    return plain_page("error.html", status=status, message=message)
+
+
+def plain_page(template: str, *, status: int = 200, **values: Any) -> Response:
+    """A page that only tells something."""
+    return protect(make_response(render_template(f"account/{template}", **values), status))
 
 
 def _stamp(moment: str, plain: str) -> str:
@@ -131,9 +145,12 @@ def _form_target(on: Session, return_to: str) -> str:
         return ""
     parameters = Parameters(parse_qsl(query, keep_blank_values=True))
     client = on.get(Client, parameters.get("client_id") or "") if not parameters.has_nul else None
-    uri = parameters.get("redirect_uri") or ""
-    registered = client is not None and redirects.matches(uri, client.redirect_uris)
-    return redirects.form_target(uri) if registered else ""
+    if client is None:
+        return ""
+    uri = parameters.get("redirect_uri")
+    if uri is None:  # left out, or in a pushed request: whatever it is, it is registered
+        return " ".join(sorted({redirects.form_target(each) for each in client.redirect_uris}))
+    return redirects.form_target(uri) if redirects.matches(uri, client.redirect_uris) else ""
 
 
 def _set_cookie(response: Response, name: str, value: str, max_age: int | None = None) -> None:

@@ -28,6 +28,11 @@ class ClientRequest(Request):
     scope: str | None = Field(None, max_length=1000)
     token_endpoint_auth_method: str = "client_secret_basic"  # noqa: S105 - the name of a method
     trusted: bool = False
+    jwks: dict[str, Any] | None = Field(None, description="public keys for private_key_jwt; there is no jwks_uri")
+    dpop_bound_access_tokens: bool = False
+    require_pushed_authorization_requests: bool = False
+    backchannel_logout_uri: str | None = Field(None, max_length=2000)
+    backchannel_logout_session_required: bool = False
 
     def metadata(self) -> clients.Metadata:
         return clients.Metadata(**self.model_dump())
@@ -43,6 +48,11 @@ class ClientAnswer(Response):
     scope: str
     token_endpoint_auth_method: str
     trusted: bool
+    jwks: dict[str, Any] | None
+    dpop_bound_access_tokens: bool
+    require_pushed_authorization_requests: bool
+    backchannel_logout_uri: str | None
+    backchannel_logout_session_required: bool
 
 
 class ClientWithSecret(ClientAnswer):
@@ -109,7 +119,7 @@ def delete(client_id: str) -> tuple[str, int]:
 def rotate_secret(client_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     signed_in_admin()
     client = clients.find(session, client_id)
-    if client.is_public:
+    if not client.has_secret:
         raise PublicClient("This client has no secret.")
     return _answer(client) | _shown(clients.renew_secret(client)), 200, {"Cache-Control": "no-store"}
 
@@ -129,6 +139,11 @@ def _answer(client: Client) -> dict[str, Any]:
         scope=client.scope,
         token_endpoint_auth_method=client.token_endpoint_auth_method,
         trusted=client.trusted,
+        jwks=client.jwks,
+        dpop_bound_access_tokens=client.dpop_bound_access_tokens,
+        require_pushed_authorization_requests=client.require_pushed_authorization_requests,
+        backchannel_logout_uri=client.backchannel_logout_uri,
+        backchannel_logout_session_required=client.backchannel_logout_session_required,
     )
     return answer.model_dump()
 

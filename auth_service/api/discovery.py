@@ -1,4 +1,4 @@
-"""What clients find out about us by themselves: RFC 8414, OpenID Connect Discovery, RFC 7517."""
+"""What clients find out about us by themselves: RFC 8414, OpenID Connect Discovery, RFC 9728, RFC 7517."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 from flask import Blueprint
 
 from auth_service.api.authority import authority
-from auth_service.domain import scopes
-from auth_service.domain.clients import AUTH_METHODS, GRANT_TYPES
+from auth_service.domain import assurance, scopes
+from auth_service.domain.clients import AUTH_METHODS, GRANT_TYPES, PUBLIC
+from auth_service.domain.oauth import assertions, claims
 from auth_service.domain.oauth.authorization import PROMPTS
+from common import dpop
 from common.auth import public
 from common.db import transaction
 
@@ -23,6 +25,24 @@ CACHED = {"Cache-Control": "public, max-age=300"}
 def metadata() -> tuple[dict[str, Any], int, dict[str, str]]:
     """The endpoints and abilities of this authorization server."""
     return _endpoints(authority.config.issuer) | _abilities(), 200, CACHED
+
+
+@api.get("/oauth-protected-resource")
+@public
+def resource() -> tuple[dict[str, Any], int, dict[str, str]]:
+    """The store's API as a protected resource (RFC 9728), which the gateway's challenges point to."""
+    origin = authority.config.public_url
+    document = {
+        "resource": origin,
+        "resource_name": "Bookstore",
+        "resource_documentation": f"{origin}/api/docs",
+        "authorization_servers": [authority.config.issuer],
+        "scopes_supported": list(scopes.SUPPORTED),
+        "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": list(dpop.ALGORITHMS),
+        "dpop_bound_access_tokens_required": False,
+    }
+    return document, 200, CACHED
 
 
 @api.get("/jwks.json")
@@ -40,7 +60,11 @@ def _endpoints(issuer: str) -> dict[str, Any]:
         "authorization_endpoint": f"{issuer}/authorize",
         "token_endpoint": f"{issuer}/token",
         "userinfo_endpoint": f"{issuer}/userinfo",
+        "pushed_authorization_request_endpoint": f"{issuer}/par",
+        "device_authorization_endpoint": f"{issuer}/device_authorization",
+        "introspection_endpoint": f"{issuer}/introspect",
         "revocation_endpoint": f"{issuer}/revoke",
+        "end_session_endpoint": f"{issuer}/logout",
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
     }
 
@@ -53,16 +77,27 @@ def _abilities() -> dict[str, Any]:
         "grant_types_supported": list(GRANT_TYPES),
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "token_endpoint_auth_signing_alg_values_supported": list(assertions.ALGORITHMS),
         "revocation_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(assertions.ALGORITHMS),
+        "introspection_endpoint_auth_methods_supported": [each for each in AUTH_METHODS if each != PUBLIC],
+        "introspection_endpoint_auth_signing_alg_values_supported": list(assertions.ALGORITHMS),
+        "dpop_signing_alg_values_supported": list(dpop.ALGORITHMS),
+        "require_pushed_authorization_requests": False,
+        "protected_resources": [authority.config.issuer],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [authority.config.signing_algorithm],
         "authorization_response_iss_parameter_supported": True,
         "prompt_values_supported": sorted(PROMPTS),
         "claims_supported": [
-            *("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid"),
-            *("preferred_username", "updated_at", "email", "email_verified"),
+            *("sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "amr", "nonce", "at_hash", "sid"),
+            *claims.SCOPES,
         ],
-        "claims_parameter_supported": False,
+        "claim_types_supported": ["normal"],
+        "acr_values_supported": list(assurance.LEVELS),
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
+        "claims_parameter_supported": True,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
     }

@@ -133,7 +133,9 @@ def _problems(refusal: DomainError | None) -> dict[str, str]:
 
 
 def _login_hint(return_to: str) -> str:
-    return parse_qs(urlsplit(return_to).query).get("login_hint", [""])[0][:254]
+    """Beside the way back where the request itself is not in it (RFC 9126)."""
+    given = parse_qs(urlsplit(return_to).query).get("login_hint", [request.args.get("login_hint", "")])
+    return given[0].replace("\x00", "")[:254]
 
 
 def _text(name: str, *, strip: bool = True) -> str:

@@ -1,4 +1,4 @@
-"""POST /token and POST /revoke (RFC 6749 section 3.2, RFC 7009)."""
+"""What clients call with their own credentials: /token, /par, /device_authorization, /introspect and /revoke."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from flask import Blueprint, request
 
 from auth_service.api.authority import authority
 from auth_service.domain.oauth.errors import OAuthRefusal
+from auth_service.domain.oauth.proofs import current_nonce
 from auth_service.domain.oauth.requests import FormRequest
 from common.auth import foreign_credentials
 from common.db import end_request_session, session
@@ -19,8 +20,31 @@ UNCACHED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 @api.post("/token")
 @foreign_credentials
 def token() -> tuple[dict[str, Any], int, dict[str, str]]:
-    """Tokens for a code, a refresh token or a client's own credentials."""
-    return authority.token_server(session).token(_form()), 200, UNCACHED
+    """Tokens for a code, a refresh token, a device, another token, or a client's own credentials."""
+    form = _form()
+    nonce = {} if form.dpop is None else {"DPoP-Nonce": current_nonce(authority.provider)}
+    return authority.token_server(session).token(form), 200, UNCACHED | nonce
+
+
+@api.post("/par")
+@foreign_credentials
+def push() -> tuple[dict[str, Any], int, dict[str, str]]:
+    """Leave an authorization request with us (RFC 9126)."""
+    return authority.token_server(session).push(_form()), 201, UNCACHED
+
+
+@api.post("/device_authorization")
+@foreign_credentials
+def start_device() -> tuple[dict[str, Any], int, dict[str, str]]:
+    """Codes for a device without a browser (RFC 8628)."""
+    return authority.token_server(session).start_device(_form()), 200, UNCACHED
+
+
+@api.post("/introspect")
+@foreign_credentials
+def introspect() -> tuple[dict[str, Any], int, dict[str, str]]:
+    """What is true of a token now (RFC 7662)."""
+    return authority.token_server(session).introspect(_form()), 200, UNCACHED
 
 
 @api.post("/revoke")
@@ -38,4 +62,5 @@ def refuse(error: OAuthRefusal) -> tuple[dict[str, str], int, dict[str, str]]:
 
 
 def _form() -> FormRequest:
-    return FormRequest(request.path, request.form.items(multi=True), request.headers.get("Authorization"))
+    pairs = request.form.items(multi=True)
+    return FormRequest(request.path, pairs, request.headers.get("Authorization"), request.headers.get("DPoP"))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from flask import Blueprint
 
 from auth_service.api.authority import signed_in_user
+from auth_service.domain.oauth import claims
+from auth_service.models import TokenFamily
 from common.auth import current_user, requires_user
+from common.db import session
 
 api = Blueprint("userinfo", __name__)
 
@@ -17,9 +21,6 @@ api = Blueprint("userinfo", __name__)
 def userinfo() -> tuple[dict[str, Any], int, dict[str, str]]:
     """Who the token's person is, as far as its scope tells."""
     user, bearer = signed_in_user(), current_user()
-    claims: dict[str, Any] = {"sub": str(user.id)}
-    if bearer.has("profile"):
-        claims |= {"preferred_username": user.username, "updated_at": int(user.updated_at.timestamp())}
-    if bearer.has("email"):
-        claims |= {"email": user.email, "email_verified": user.email_verified}
-    return claims, 200, {"Cache-Control": "no-store"}
+    family = session.get_one(TokenFamily, UUID(bearer.claims["fid"]))
+    names = [*claims.of_scope(bearer.scopes), *family.claims.get("userinfo", ())]
+    return {"sub": str(user.id)} | claims.about(user, names), 200, {"Cache-Control": "no-store"}

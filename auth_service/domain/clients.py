@@ -6,17 +6,23 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from auth_service.domain import families, redirects, scopes
 from auth_service.domain.secrecy import digest
 from auth_service.models import Client
+from common.dpop import public_key_problem
 from common.errors import Conflict, Invalid, NotFound
 
-GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - the name of a grant
+GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials", DEVICE_CODE, TOKEN_EXCHANGE)
 PUBLIC = "none"
-AUTH_METHODS = ("client_secret_basic", "client_secret_post", PUBLIC)
+PRIVATE_KEY_JWT = "private_key_jwt"
+AUTH_METHODS = ("client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT, PUBLIC)
+MAX_KEYS = 10
 FIRST_PARTY = "bookstore"
 """The client_id of tokens from the JSON sign-in. Nobody can register it."""
 
@@ -29,7 +35,8 @@ class ClientExists(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What is registered of a client (RFC 7591 section 2)."""
+    """What is registered of a client (RFC 7591 section 2, RFC 9126 section 6, RFC 9449 section 5.2, and
+    OpenID Connect Back-Channel Logout section 2.2)."""
 
     client_name: str
     redirect_uris: Sequence[str] = ()
@@ -38,6 +45,11 @@ class Metadata:
     scope: str | None = None
     token_endpoint_auth_method: str = "client_secret_basic"  # noqa: S105 - the name of a method
     trusted: bool = False
+    jwks: dict[str, Any] | None = None
+    dpop_bound_access_tokens: bool = False
+    require_pushed_authorization_requests: bool = False
+    backchannel_logout_uri: str | None = None
+    backchannel_logout_session_required: bool = False
 
 
 def create(session: Session, metadata: Metadata, *, own_origin: str) -> tuple[Client, str | None]:
@@ -45,7 +57,7 @@ def create(session: Session, metadata: Metadata, *, own_origin: str) -> tuple[Cl
     require_valid(metadata, own_origin)
     client = Client(client_id=secrets.token_urlsafe(16))
     _apply(client, metadata)
-    secret = None if client.is_public else renew_secret(client)
+    secret = renew_secret(client) if client.has_secret else None
     session.add(client)
     session.flush()
     return client, secret
@@ -56,7 +68,7 @@ def replace(session: Session, client: Client, metadata: Metadata, *, own_origin:
     require_valid(metadata, own_origin)
     _apply(client, metadata)
     secret = None
-    if client.is_public:
+    if not client.has_secret:
         client.secret_hash = None
     elif client.secret_hash is None:
         secret = renew_secret(client)
@@ -71,8 +83,8 @@ def ensure(session: Session, client_id: str, secret: str | None, metadata: Metad
         raise Invalid.field("client_id", "is reserved or has unusual characters")
     client = session.get(Client, client_id) or Client(client_id=client_id)
     _apply(client, metadata)
-    if client.is_public == bool(secret):
-        raise Invalid.field("client_secret", "is for clients that authenticate, and only for them")
+    if client.has_secret != bool(secret):
+        raise Invalid.field("client_secret", "is for clients that authenticate by one, and only for them")
     client.secret_hash = digest(secret) if secret else None
     session.add(client)
     session.flush()
@@ -120,8 +132,28 @@ def _problems(metadata: Metadata, own_origin: str) -> Iterable[tuple[str, str]]:
         yield "scope", f"has unknown scopes: {', '.join(wanted)}"
     if "authorization_code" in metadata.grant_types and not metadata.redirect_uris:
         yield "redirect_uris", "are needed for authorization_code"
-    if "client_credentials" in metadata.grant_types and metadata.token_endpoint_auth_method == PUBLIC:
-        yield "token_endpoint_auth_method", "client_credentials needs a client that authenticates"
+    for grant in {"client_credentials", TOKEN_EXCHANGE} & set(metadata.grant_types):
+        if metadata.token_endpoint_auth_method == PUBLIC:
+            yield "token_endpoint_auth_method", f"{grant} needs a client that authenticates"
+    if wrong := _key_problem(metadata):
+        yield "jwks", wrong
+    if metadata.backchannel_logout_uri and (wrong := _notice_problem(metadata.backchannel_logout_uri, own_origin)):
+        yield "backchannel_logout_uri", wrong
+
+
+def _key_problem(metadata: Metadata) -> str | None:
+    """Keys are registered by value: we fetch nothing on behalf of a client."""
+    if metadata.jwks is None:
+        return "is needed for private_key_jwt" if metadata.token_endpoint_auth_method == PRIVATE_KEY_JWT else None
+    keys = metadata.jwks.get("keys")
+    if not isinstance(keys, list) or not 0 < len(keys) <= MAX_KEYS or metadata.jwks.keys() != {"keys"}:
+        return f"must be a JWK set of 1 to {MAX_KEYS} keys"
+    return next((wrong for wrong in map(public_key_problem, keys) if wrong), None)
+
+
+def _notice_problem(uri: str, own_origin: str) -> str | None:
+    wrong = redirects.problem(uri, own_origin)
+    return wrong or (None if uri.startswith(("https://", "http://")) else "must use https")
 
 
 def _apply(client: Client, metadata: Metadata) -> None:
@@ -133,3 +165,8 @@ def _apply(client: Client, metadata: Metadata) -> None:
     client.scope = " ".join(dict.fromkeys(scope.split()))
     client.token_endpoint_auth_method = metadata.token_endpoint_auth_method
     client.trusted = metadata.trusted
+    client.jwks = metadata.jwks
+    client.dpop_bound_access_tokens = metadata.dpop_bound_access_tokens
+    client.require_pushed_authorization_requests = metadata.require_pushed_authorization_requests
+    client.backchannel_logout_uri = metadata.backchannel_logout_uri or None
+    client.backchannel_logout_session_required = metadata.backchannel_logout_session_required

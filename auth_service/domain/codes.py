@@ -32,6 +32,9 @@ class Presented:
     client_id: str
     redirect_uri: str
     code_verifier: str
+    jkt: str | None
+    bind: bool
+    """Whether the refresh tokens are to be bound to the key `jkt` as well."""
 
 
 def issue(
@@ -44,6 +47,7 @@ def issue(
     nonce: str | None,
     code_challenge: str,
     life: timedelta,
+    terms: families.Terms,
 ) -> str:
     code = secrets.token_urlsafe(32)
     session.add(
@@ -55,6 +59,9 @@ def issue(
             scope=scope,
             nonce=nonce,
             code_challenge=code_challenge,
+            resources=list(terms.resources),
+            dpop_jkt=terms.dpop_jkt,
+            claims=terms.claims,
             expires_at=utcnow() + life,
         )
     )
@@ -76,7 +83,7 @@ def redeem(session: Session, shown: Presented, *, family_life: timedelta) -> tup
     _require_binding(found, shown)
     if not _use(session, found):
         raise _replayed(session, found)
-    return found, _start_family(session, found, family_life)
+    return found, _start_family(session, found, family_life, shown.jkt if shown.bind else None)
 
 
 def _require_binding(code: AuthorizationCode, shown: Presented) -> None:
@@ -84,6 +91,8 @@ def _require_binding(code: AuthorizationCode, shown: Presented) -> None:
         raise InvalidGrant("The code has expired.")
     if code.redirect_uri and code.redirect_uri != shown.redirect_uri:
         raise InvalidGrant("The redirect_uri is not the one that the code was asked for with.")
+    if code.dpop_jkt not in (None, shown.jkt):
+        raise InvalidGrant("The code is bound to another key.")
     if not proves(shown.code_verifier, code.code_challenge):
         raise InvalidGrant("The code_verifier does not fit the code_challenge.")
 
@@ -114,11 +123,14 @@ def _replayed(session: Session, code: AuthorizationCode) -> ReusedGrant:
     return ReusedGrant("The code was used before.")
 
 
-def _start_family(session: Session, code: AuthorizationCode, life: timedelta) -> TokenFamily:
+def _start_family(session: Session, code: AuthorizationCode, life: timedelta, jkt: str | None) -> TokenFamily:
     sign_in = session.get_one(SignInSession, code.session_id)
     if not sign_in.is_live:
         raise InvalidGrant("The sign-in has ended.")
-    family = families.start(session, sign_in=sign_in, client_id=code.client_id, scope=code.scope, life=life)
+    terms = families.Terms(code.resources, jkt, code.claims)
+    family = families.start(
+        session, sign_in=sign_in, client_id=code.client_id, scope=code.scope, life=life, terms=terms
+    )
     code.family_id = family.id
     session.flush()
     return family

@@ -11,7 +11,10 @@ only hashes are stored.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -35,8 +38,32 @@ class RefreshReused(RefreshRefused):
     keeps_changes = True
 
 
-def start(session: Session, *, sign_in: SignInSession, client_id: str, scope: str, life: timedelta) -> TokenFamily:
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What was agreed on for a family beside its scope: see TokenFamily."""
+
+    resources: Sequence[str] = ()
+    dpop_jkt: str | None = None
+    claims: dict[str, Any] = field(default_factory=dict)
+
+
+NOTHING_AGREED = Terms()
+
+
+def start(
+    session: Session,
+    *,
+    sign_in: SignInSession,
+    client_id: str,
+    scope: str,
+    life: timedelta,
+    terms: Terms = NOTHING_AGREED,
+) -> TokenFamily:
     family = TokenFamily(
+        resources=list(terms.resources),
+        dpop_jkt=terms.dpop_jkt,
+        claims=terms.claims,
+        amr=sign_in.amr,
         session_id=sign_in.id,
         user_id=sign_in.user_id,
         client_id=client_id,
@@ -56,9 +83,16 @@ def first_token(session: Session, family: TokenFamily) -> str:
     return token
 
 
-def rotate(session: Session, token: str, *, client_id: str, grace: timedelta, vault: Vault) -> tuple[TokenFamily, str]:
-    """The token's family and its new token. Raises RefreshRefused, or RefreshReused once it is revoked for it."""
+def rotate(
+    session: Session, token: str, *, client_id: str, grace: timedelta, vault: Vault, jkt: str | None = None
+) -> tuple[TokenFamily, str]:
+    """The token's family and its new token. Raises RefreshRefused, or RefreshReused once it is revoked for it.
+
+    `jkt` is the key that the request was shown to come from; a bound family is its holder's alone.
+    """
     family = _lock_family(session, token, client_id)
+    if family.dpop_jkt not in (None, jkt):
+        raise RefreshRefused("The refresh token is bound to another key.")
     row = _require_row(session, token)
     if not family.is_live or not session.get_one(SignInSession, family.session_id).is_live:
         raise RefreshRefused("The refresh token is not valid.")

@@ -7,7 +7,15 @@ from datetime import timedelta
 from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session
 
-from auth_service.models import AuthorizationCode, FailedSignIns, SignInSession, TokenFamily
+from auth_service.models import (
+    AuthorizationCode,
+    DeviceCode,
+    FailedSignIns,
+    PushedRequest,
+    SignInSession,
+    SpentProof,
+    TokenFamily,
+)
 from common.db import utcnow
 
 KEEP_CODES = timedelta(days=1)
@@ -21,6 +29,9 @@ def prune(session: Session) -> None:
         (FailedSignIns.expires_at, now),
         (AuthorizationCode.expires_at, now - KEEP_CODES),
         (TokenFamily.expires_at, now - KEEP_FAMILIES),
+        (PushedRequest.expires_at, now),
+        (DeviceCode.expires_at, now - KEEP_CODES),
+        (SpentProof.expires_at, now),
     ):
         model = column.class_
         key = next(iter(model.__mapper__.primary_key))

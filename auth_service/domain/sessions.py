@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from auth_service.domain import logout_notices
 from auth_service.domain.secrecy import digest
 from auth_service.models import SignInSession, TokenFamily, User
 from common.db import utcnow
@@ -77,6 +78,7 @@ def touch(session: Session, session_id: UUID) -> None:
 
 def end(session: Session, session_id: UUID) -> None:
     """Sign out: the session and every token family that came from it. The account stays as it is."""
+    logout_notices.prepare(session, session_id)
     now = utcnow()  # families before sessions: a refresh locks them in this order too
     session.execute(
         update(TokenFamily)

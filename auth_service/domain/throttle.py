@@ -44,6 +44,11 @@ def counters(identifier: str, address: str) -> Sequence[Counter]:
     )
 
 
+def guesses(kind: str, who: str) -> Sequence[Counter]:
+    """For codes that somebody who is signed in types from elsewhere."""
+    return (Counter(_digest(kind, who), MOST_PER_ACCOUNT, forgiven=True),)
+
+
 def require_patience(session: Session, counted: Sequence[Counter]) -> None:
     """Raises SignInThrottled when one of the counters is used up."""
     most = {counter.key: counter.most for counter in counted}
@@ -55,7 +60,7 @@ def require_patience(session: Session, counted: Sequence[Counter]) -> None:
     waits = [row.expires_at - utcnow() for row in rows if row.failures >= most[bytes(row.key)]]
     if waits:
         seconds = max(1, math.ceil(max(waits).total_seconds()))
-        raise SignInThrottled("Too many attempts to sign in. Try again later.", retry_after=seconds)
+        raise SignInThrottled("Too many attempts. Try again later.", retry_after=seconds)
 
 
 def count_failure(session: Session, counted: Sequence[Counter]) -> None:

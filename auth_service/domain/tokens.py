@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,10 +12,30 @@ import jwt
 from authlib.oidc.core.util import create_half_hash
 from sqlalchemy.orm import Session
 
-from auth_service.domain import scopes
+from auth_service.domain import assurance, scopes
 from auth_service.domain.keys import KeyRing
+from auth_service.domain.oauth import claims as told
 from auth_service.models import Client, TokenFamily, User
 from common.ids import new_id
+
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
+LOGOUT_LIFE = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What an access token is for (nothing: the store's own API), and by the holder of which key.
+
+    `beside` are further claims, and `ends_at` an earlier end than usual, in Unix time.
+    """
+
+    audience: str = ""
+    jkt: str | None = None
+    beside: dict[str, Any] = field(default_factory=dict)
+    ends_at: int | None = None
+
+
+PLAIN = Use()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +47,9 @@ class Issuer:
     life: timedelta
     keys: KeyRing
 
-    def for_user(self, session: Session, family: TokenFamily, user: User, scope: str) -> dict[str, Any]:
+    def for_user(
+        self, session: Session, family: TokenFamily, user: User, scope: str, use: Use = PLAIN
+    ) -> dict[str, Any]:
         """A token response (RFC 6749 section 5.1) without a refresh token. The scope shrinks with the role."""
         allowed = scopes.within(scope.split(), user.role)
         claims = {
@@ -39,12 +61,14 @@ class Issuer:
             "sid": str(family.session_id),
             "fid": str(family.id),
             "auth_time": int(family.authenticated_at.timestamp()),
+            "acr": assurance.acr(family.amr),
+            "amr": family.amr,
         }
-        return self._response(session, claims)
+        return self._response(session, claims, use)
 
-    def for_client(self, session: Session, client: Client, scope: str) -> dict[str, Any]:
+    def for_client(self, session: Session, client: Client, scope: str, use: Use = PLAIN) -> dict[str, Any]:
         """A token response for a client by itself: nobody's role, no session."""
-        return self._response(session, {"sub": client.client_id, "client_id": client.client_id, "scope": scope})
+        return self._response(session, {"sub": client.client_id, "client_id": client.client_id, "scope": scope}, use)
 
     def id_token(self, session: Session, family: TokenFamily, user: User, access_token: str, nonce: str | None) -> str:
         signer = self.keys.signer(session)
@@ -52,35 +76,54 @@ class Issuer:
             "sub": str(user.id),
             "sid": str(family.session_id),
             "auth_time": int(family.authenticated_at.timestamp()),
+            "acr": assurance.acr(family.amr),
+            "amr": family.amr,
             "at_hash": create_half_hash(access_token, signer.algorithm).decode(),
         }
         if nonce is not None:
             claims["nonce"] = nonce
-        return self._sign(session, claims, "JWT")
+        return self._sign(session, told.about(user, family.claims.get("id_token", ())) | claims, "JWT")
+
+    def logout_token(self, session: Session, client_id: str, subject: UUID, session_id: UUID) -> str:
+        """OpenID Connect Back-Channel Logout section 2.4."""
+        claims = {"sub": str(subject), "sid": str(session_id), "jti": str(new_id()), "events": {LOGOUT_EVENT: {}}}
+        common = self._common_claims(client_id)
+        return self._sign(session, common | claims | {"exp": common["iat"] + LOGOUT_LIFE}, "logout+jwt")
 
     def family_of(self, session: Session, access_token: str) -> TokenFamily | None:
         """The family of an access token that we signed, even if it has expired meanwhile."""
+        claims = self.read(session, access_token, kind="at+jwt", expired_too=True)
+        return session.get(TokenFamily, UUID(claims["fid"])) if claims and "fid" in claims else None
+
+    def read(self, session: Session, token: str, *, kind: str, expired_too: bool = False) -> dict[str, Any] | None:
+        """The claims of a token of this type that we signed, for whatever audience."""
         try:
-            key = self.keys.find(session, str(jwt.get_unverified_header(access_token).get("kid", "")))
-            if key is None:
+            header = jwt.get_unverified_header(token)
+            key = self.keys.find(session, str(header.get("kid", "")))
+            if key is None or header.get("typ") != kind:
                 return None
-            claims = jwt.decode(
-                access_token,
+            claims: dict[str, Any] = jwt.decode(
+                token,
                 key.key,
                 algorithms=[key.algorithm_name],
-                options={"verify_exp": False, "verify_aud": False},
+                issuer=self.url,
+                options={"verify_exp": not expired_too, "verify_aud": False},
             )
-            return session.get(TokenFamily, UUID(claims["fid"])) if "fid" in claims else None
         except (jwt.PyJWTError, ValueError):
             return None
+        return claims
 
-    def _response(self, session: Session, claims: dict[str, Any]) -> dict[str, Any]:
-        complete = self._common_claims(self.audience) | {"jti": str(new_id())} | claims
+    def _response(self, session: Session, claims: dict[str, Any], use: Use) -> dict[str, Any]:
+        complete = self._common_claims(use.audience or self.audience) | {"jti": str(new_id())} | claims | use.beside
+        if use.ends_at is not None:
+            complete["exp"] = min(complete["exp"], use.ends_at)
+        if use.jkt is not None:
+            complete["cnf"] = {"jkt": use.jkt}
         return {
             "access_token": self._sign(session, complete, "at+jwt"),
-            "token_type": "Bearer",
-            "expires_in": int(self.life.total_seconds()),
-            "scope": claims["scope"],
+            "token_type": "Bearer" if use.jkt is None else "DPoP",
+            "expires_in": complete["exp"] - complete["iat"],
+            "scope": complete["scope"],
         }
 
     def _common_claims(self, audience: str) -> dict[str, Any]:

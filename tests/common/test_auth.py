@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from common.auth import JwksKeys, StaticKeys, TokenVerifier, bearer_token, parse_jwks
+from common.auth import JwksKeys, StaticKeys, TokenVerifier, credentials, parse_jwks
 from common.errors import Unauthorized, Unavailable
 from tests.support import tokens
 from tests.support.tokens import AUDIENCE, ISSUER, claims, sign
@@ -175,10 +175,10 @@ def test_without_any_keys_the_answer_is_unavailable_not_unauthorized() -> None:
 @pytest.mark.parametrize("header", ["Basic YTpi", "Bearer", "Bearer  ", "token"])
 def test_another_scheme_is_refused(header: str) -> None:
     with pytest.raises(Unauthorized):
-        bearer_token(header)
+        credentials(header)
 
 
 def test_the_scheme_is_read_without_regard_to_case() -> None:
-    assert bearer_token("bearer abc") == "abc"
-    assert bearer_token(None) is None
+    assert credentials("bearer abc") == ("bearer", "abc")
+    assert credentials(None) is None
     assert isinstance(tokens.keys, StaticKeys)

@@ -113,7 +113,7 @@ def test_the_defaults_fit_a_store_on_one_machine() -> None:
 
 def test_https_is_made_to_stay() -> None:
     fields: list[tuple[str, str]] = []
-    SecurityHeaders(https=True).add(fields)
+    SecurityHeaders("https://shop.example").add(fields)
     assert "max-age=31536000" in dict(fields)["Strict-Transport-Security"]
 
 

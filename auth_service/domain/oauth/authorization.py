@@ -12,14 +12,18 @@ from enum import Enum
 
 from sqlalchemy.orm import Session
 
-from auth_service.domain import codes, consents, redirects, scopes
+from auth_service.domain import assurance, codes, consents, families, redirects, scopes
+from auth_service.domain.oauth import claims, pushed
+from auth_service.domain.oauth.provider import Provider
 from auth_service.domain.oauth.requests import Pairs, Parameters
+from auth_service.domain.resources import InvalidTarget
 from auth_service.models import Client, SignInSession, User
 from common.db import utcnow
 from common.errors import BadRequest, DomainError
 
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 MAX_NONCE = 1000
+_THUMBPRINT = codes.S256_CHALLENGE
 _UNSUPPORTED = {
     "request": "request_not_supported",
     "request_uri": "request_uri_not_supported",
@@ -38,9 +42,11 @@ class RedirectBack(DomainError):
 
     status = 302
 
-    def __init__(self, location: str) -> None:
-        super().__init__()
+    def __init__(self, location: str, error: str, description: str) -> None:
+        super().__init__(description)
         self.location = location
+        self.error = error
+        self.description = description
 
 
 class Step(Enum):
@@ -64,9 +70,14 @@ class AuthorizationRequest:
     prompt: frozenset[str]
     max_age: int | None
     login_hint: str
+    resources: list[str]
+    dpop_jkt: str | None
+    asked: claims.Requested
+    hinted_subject: str | None
+    request_uri: str | None
 
     def refuse(self, error: str, description: str) -> RedirectBack:
-        return RedirectBack(_back(self.redirect_uri, self.issuer, self.state, error, description))
+        return _back(self.redirect_uri, self.issuer, self.state, error, description)
 
     def for_user(self, user: User) -> str:
         """What of the scope this person can give. Raises RedirectBack when it is nothing of what was asked."""
@@ -75,15 +86,47 @@ class AuthorizationRequest:
             raise self.refuse("access_denied", "This account may not give any of the scope.")
         return granted
 
+    def to_allow(self, user: User) -> str:
+        """What the person has to agree to: the scope, and that of the claims that were asked for by name."""
+        beside = scopes.within(self.asked.scopes, user.role)
+        return " ".join(dict.fromkeys([*self.for_user(user).split(), *beside.split()]))
 
-def read(session: Session, pairs: Pairs, *, issuer: str) -> AuthorizationRequest:
-    """Raises Unverified or RedirectBack."""
+
+def read(session: Session, pairs: Pairs, provider: Provider) -> AuthorizationRequest:
+    """The request that is made at /authorize. Raises Unverified or RedirectBack."""
     parameters = Parameters(pairs)
     client = _client(session, parameters)
+    request_uri = parameters.get("request_uri") or ""
+    if not request_uri.startswith(pushed.PREFIX):
+        return _read(session, client, parameters, provider)
+    kept = None if "request_uri" in parameters.repeated else pushed.find(session, client.client_id, request_uri)
+    if kept is None:
+        raise Unverified("This request has expired, or was answered already.")
+    return _read(session, client, Parameters(kept), provider, request_uri)
+
+
+def check_pushed(session: Session, client: Client, pairs: Pairs, provider: Provider) -> None:
+    """That this could be asked at /authorize. Raises Unverified or RedirectBack."""
+    parameters = Parameters(pairs)
+    if _client(session, parameters) is not client:
+        raise Unverified("The request is that of another client.")
+    _read(session, client, parameters, provider, pushed.PREFIX)
+
+
+def _read(
+    session: Session, client: Client, parameters: Parameters, provider: Provider, request_uri: str | None = None
+) -> AuthorizationRequest:
+    issuer = provider.issuer.url
     redirect_uri = _redirect_uri(client, parameters)
     state = None if "state" in parameters.repeated else parameters.get("state")
-    if found := _fault(client, parameters):
-        raise RedirectBack(_back(redirect_uri, issuer, state, *found))
+    if client.require_pushed_authorization_requests and request_uri is None:
+        fault = "invalid_request", "This client has to push its requests (RFC 9126)."
+        raise _back(redirect_uri, issuer, state, *fault)
+    if found := _fault(client, parameters) or _target_fault(parameters, provider):
+        raise _back(redirect_uri, issuer, state, *found)
+    hinted, fault_in_hint = _hinted_subject(session, parameters, provider)
+    if fault_in_hint:
+        raise _back(redirect_uri, issuer, state, *fault_in_hint)
     return AuthorizationRequest(
         client=client,
         redirect_uri=redirect_uri,
@@ -96,6 +139,11 @@ def read(session: Session, pairs: Pairs, *, issuer: str) -> AuthorizationRequest
         prompt=frozenset((parameters.get("prompt") or "").split()),
         max_age=int(parameters.values["max_age"]) if "max_age" in parameters.values else None,
         login_hint=parameters.get("login_hint") or "",
+        resources=provider.resources.known(parameters.resources),
+        dpop_jkt=parameters.get("dpop_jkt"),
+        asked=_asked(client, parameters),
+        hinted_subject=hinted,
+        request_uri=request_uri,
     )
 
 
@@ -114,8 +162,9 @@ def next_step(
         if "none" in request.prompt:
             raise request.refuse("login_required", "The person has to sign in.")
         return Step.SIGN_IN
-    user = signed_in[1]
-    wanted = request.for_user(user)
+    sign_in, user = signed_in
+    _require_whom_and_how(request, sign_in, user)
+    wanted = request.to_allow(user)
     if "consent" in request.prompt or consents.is_needed(session, user.id, request.client, wanted):
         if "none" in request.prompt:
             raise request.refuse("consent_required", "The person has to allow this.")
@@ -126,7 +175,9 @@ def next_step(
 def grant(
     session: Session, request: AuthorizationRequest, sign_in: SignInSession, user: User, *, code_life: timedelta
 ) -> str:
-    """Issue a code; the address that takes it to the client."""
+    """Issue a code; the address that takes it to the client. Raises Unverified when it was answered already."""
+    if request.request_uri and not pushed.use_up(session, request.request_uri):
+        raise Unverified("This request has expired, or was answered already.")
     code = codes.issue(
         session,
         client_id=request.client.client_id,
@@ -136,6 +187,7 @@ def grant(
         nonce=request.nonce,
         code_challenge=request.code_challenge,
         life=code_life,
+        terms=families.Terms(request.resources, request.dpop_jkt, request.asked.as_json()),
     )
     return redirects.with_parameters(
         request.redirect_uri, {"code": code, **_state(request.state), "iss": request.issuer}
@@ -144,7 +196,13 @@ def grant(
 
 def allow(session: Session, request: AuthorizationRequest, user: User) -> None:
     """Remember that the person lets the client do this."""
-    consents.give(session, user.id, request.client, request.for_user(user))
+    consents.give(session, user.id, request.client, request.to_allow(user))
+
+
+def deny(session: Session, request: AuthorizationRequest) -> None:
+    """What the person refused is not asked a second time."""
+    if request.request_uri:
+        pushed.use_up(session, request.request_uri)
 
 
 def _client(session: Session, parameters: Parameters) -> Client:
@@ -174,7 +232,7 @@ def _redirect_uri(client: Client, parameters: Parameters) -> str:
 
 def _fault(client: Client, parameters: Parameters) -> tuple[str, str] | None:
     """The first error in what the client asked for, as RFC 6749's code and a description."""
-    for check in (_shape_fault, _response_fault, _pkce_fault, _scope_fault, _openid_fault):
+    for check in _CHECKS:
         if found := check(client, parameters):
             return found
     return None
@@ -230,6 +288,58 @@ def _openid_fault(_client: Client, parameters: Parameters) -> tuple[str, str] | 
     return None
 
 
+def _key_fault(_client: Client, parameters: Parameters) -> tuple[str, str] | None:
+    if not _THUMBPRINT.fullmatch(parameters.get("dpop_jkt") or "x" * 43):
+        return "invalid_request", "The dpop_jkt is not the thumbprint of a key."
+    return None
+
+
+def _claims_fault(client: Client, parameters: Parameters) -> tuple[str, str] | None:
+    try:
+        _asked(client, parameters)
+    except ValueError:
+        return "invalid_request", "The claims parameter cannot be read."
+    return None
+
+
+def _asked(client: Client, parameters: Parameters) -> claims.Requested:
+    """Raises ValueError."""
+    is_openid = "openid" in (parameters.get("scope") or client.scope).split()
+    text = parameters.get("claims")
+    return claims.parse(text, client.scopes) if text and is_openid else claims.Requested()
+
+
+def _target_fault(parameters: Parameters, provider: Provider) -> tuple[str, str] | None:
+    try:
+        provider.resources.known(parameters.resources)
+    except InvalidTarget as error:
+        return error.error, str(error.detail)
+    return None
+
+
+def _hinted_subject(
+    session: Session, parameters: Parameters, provider: Provider
+) -> tuple[str | None, tuple[str, str] | None]:
+    """Whom the id_token_hint names, or what is wrong with it. It may have expired."""
+    hint = parameters.get("id_token_hint")
+    if hint is None:
+        return None, None
+    read = provider.issuer.read(session, hint, kind="JWT", expired_too=True)
+    if read is None:
+        return None, ("invalid_request", "The id_token_hint is not an ID token of ours.")
+    return str(read["sub"]), None
+
+
+def _require_whom_and_how(request: AuthorizationRequest, sign_in: SignInSession, user: User) -> None:
+    """The very person that was asked for, as surely as was asked for. Raises RedirectBack."""
+    for wanted in (request.hinted_subject, request.asked.subject):
+        if wanted not in (None, str(user.id)):
+            raise request.refuse("login_required", "Somebody else is signed in.")
+    essential = request.asked.essential_acr
+    if essential and not assurance.reaches(sign_in.amr, essential):
+        raise request.refuse("unmet_authentication_requirements", "The person cannot be identified that surely.")
+
+
 def _is_stale(request: AuthorizationRequest, sign_in: SignInSession, demanded_at: float | None) -> bool:
     if demanded_at is not None and sign_in.authenticated_at.timestamp() >= demanded_at:
         return False
@@ -240,9 +350,12 @@ def _is_stale(request: AuthorizationRequest, sign_in: SignInSession, demanded_at
     return utcnow() - sign_in.authenticated_at > timedelta(seconds=request.max_age)
 
 
-def _back(redirect_uri: str, issuer: str, state: str | None, error: str, description: str) -> str:
+_CHECKS = (_shape_fault, _response_fault, _pkce_fault, _scope_fault, _openid_fault, _key_fault, _claims_fault)
+
+
+def _back(redirect_uri: str, issuer: str, state: str | None, error: str, description: str) -> RedirectBack:
     parameters = {"error": error, "error_description": description, **_state(state), "iss": issuer}
-    return redirects.with_parameters(redirect_uri, parameters)
+    return RedirectBack(redirects.with_parameters(redirect_uri, parameters), error, description)
 
 
 def _state(state: str | None) -> dict[str, str]:

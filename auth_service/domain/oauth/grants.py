@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from authlib.oauth2.rfc6749 import (
@@ -14,16 +15,18 @@ from authlib.oauth2.rfc6749 import (
 
 from auth_service.domain import accounts, codes, families, scopes, sessions
 from auth_service.domain.oauth.errors import InvalidGrant, ReusedGrant
+from auth_service.domain.tokens import Use
 from auth_service.models import TokenFamily, User
 
 if TYPE_CHECKING:
     from auth_service.domain.oauth.server import TokenServer
 
 Answer = tuple[int, dict[str, Any], list[tuple[str, str]]]
-CONFIDENTIAL = ["client_secret_basic", "client_secret_post"]
+CONFIDENTIAL = ["private_key_jwt", "client_secret_basic", "client_secret_post"]
+ANY_CLIENT = [*CONFIDENTIAL, "none"]
 
 
-class _Grant:
+class Grant:
     """What our grants share: they authenticate the client first, then do all their work in one step."""
 
     request: Any
@@ -35,6 +38,7 @@ class _Grant:
         if not client.check_grant_type(self.GRANT_TYPE):
             raise UnauthorizedClientError
         self.request.client = client
+        self.request.jkt = self.server.holder(self.request, client)
 
     def create_token_response(self) -> Answer:
         return 200, self.respond(), []
@@ -46,17 +50,21 @@ class _Grant:
         """The signed part of a response: what the client may still have of the scope, and who signed in."""
         session, issuer = self.server.session, self.server.issuer
         granted = [each for each in scope.split() if each in self.request.client.scopes]
-        response = issuer.for_user(session, family, user, " ".join(granted))
+        response = issuer.for_user(session, family, user, " ".join(granted), self._use(family.resources))
         if "openid" in granted:
             response["id_token"] = issuer.id_token(session, family, user, response["access_token"], nonce)
         return response
 
+    def _use(self, granted: Sequence[str]) -> Use:
+        audience = self.server.resources.choose(granted, self.request.resources)
+        return Use(audience=audience, jkt=self.request.jkt)
 
-class CodeRedemption(_Grant, AuthorizationCodeGrant):
+
+class CodeRedemption(Grant, AuthorizationCodeGrant):
     """RFC 6749 section 4.1.3 with RFC 7636. Authlib's own step reads, checks and deletes the code one after the
     other, so that two requests may both succeed; here using it is one statement."""
 
-    TOKEN_ENDPOINT_AUTH_METHODS = [*CONFIDENTIAL, "none"]
+    TOKEN_ENDPOINT_AUTH_METHODS = ANY_CLIENT
 
     def respond(self) -> dict[str, Any]:
         server, client = self.server, self.request.client
@@ -65,19 +73,21 @@ class CodeRedemption(_Grant, AuthorizationCodeGrant):
             client_id=client.client_id,
             redirect_uri=self.request.form.get("redirect_uri", ""),
             code_verifier=self.request.required("code_verifier"),
+            jkt=self.request.jkt,
+            bind=client.is_public,
         )
         code, family = codes.redeem(server.session, shown, family_life=server.terms.family_life)
-        user = _active_user(server, family)
+        user = active_user(server, family)
         response = self._tokens(family, user, code.scope, code.nonce)
         if client.check_grant_type("refresh_token"):
             response["refresh_token"] = families.first_token(server.session, family)
         return response
 
 
-class Refresh(_Grant, RefreshTokenGrant):
+class Refresh(Grant, RefreshTokenGrant):
     """RFC 6749 section 6, rotating."""
 
-    TOKEN_ENDPOINT_AUTH_METHODS = [*CONFIDENTIAL, "none"]
+    TOKEN_ENDPOINT_AUTH_METHODS = ANY_CLIENT
 
     def respond(self) -> dict[str, Any]:
         family, token = self._rotate(self.request.required("refresh_token"))
@@ -85,7 +95,7 @@ class Refresh(_Grant, RefreshTokenGrant):
         if not set(wanted.split()) <= set(family.scope.split()):
             raise InvalidScopeError("The scope exceeds what was granted.")
         sessions.touch(self.server.session, family.session_id)
-        user = _active_user(self.server, family)
+        user = active_user(self.server, family)
         return self._tokens(family, user, wanted, None) | {"refresh_token": token}
 
     def _rotate(self, token: str) -> tuple[TokenFamily, str]:
@@ -97,6 +107,7 @@ class Refresh(_Grant, RefreshTokenGrant):
                 client_id=self.request.client.client_id,
                 grace=server.terms.refresh_grace,
                 vault=server.vault,
+                jkt=self.request.jkt,
             )
         except families.RefreshReused as error:
             raise ReusedGrant(str(error.detail)) from None
@@ -104,7 +115,7 @@ class Refresh(_Grant, RefreshTokenGrant):
             raise InvalidGrant(str(error.detail)) from None
 
 
-class ClientCredentials(_Grant, ClientCredentialsGrant):
+class ClientCredentials(Grant, ClientCredentialsGrant):
     """RFC 6749 section 4.4: a program on its own account, so nothing that tells of a person."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = CONFIDENTIAL
@@ -115,10 +126,11 @@ class ClientCredentials(_Grant, ClientCredentialsGrant):
         wanted = self.request.form.get("scope", " ".join(held)).split()
         if not set(wanted) <= set(held):
             raise InvalidScopeError("The scope exceeds what this client may have.")
-        return self.server.issuer.for_client(self.server.session, client, " ".join(dict.fromkeys(wanted)))
+        use = self._use(self.request.resources)
+        return self.server.issuer.for_client(self.server.session, client, " ".join(dict.fromkeys(wanted)), use)
 
 
-def _active_user(server: TokenServer, family: TokenFamily) -> User:
+def active_user(server: TokenServer, family: TokenFamily) -> User:
     user = accounts.active(server.session, family.user_id)
     if user is None:
         raise InvalidGrant("The account is not active.")

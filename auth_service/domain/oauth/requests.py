@@ -14,14 +14,20 @@ Pairs = Iterable[tuple[str, str]]
 
 
 class Parameters:
-    """The parameters of a request. One without a value counts as left out (RFC 6749 section 3.1)."""
+    """The parameters of a request. One without a value counts as left out (RFC 6749 section 3.1).
+
+    `resource` is the one that may be given more than once (RFC 8707 section 2).
+    """
 
     def __init__(self, pairs: Pairs) -> None:
         self.values: dict[str, str] = {}
         self.repeated: set[str] = set()
+        self.resources: list[str] = []
         self.has_nul = False
         for name, value in pairs:
             self.has_nul |= "\x00" in name or "\x00" in value
+            if name == "resource" and value:
+                self.resources.append(value)
             if name in self.values:
                 self.repeated.add(name)
             elif value:
@@ -47,20 +53,27 @@ class _Payload(OAuth2Payload):
 class FormRequest(OAuth2Request):
     """A POST whose parameters are all in its body: a secret in a query string would end up in logs."""
 
-    def __init__(self, path: str, pairs: Pairs, authorization: str | None) -> None:
+    def __init__(self, path: str, pairs: Pairs, authorization: str | None, dpop: str | None = None) -> None:
         # TLS ends at the gateway: the scheme of this last hop says nothing about the client's connection.
         super().__init__("POST", f"https://localhost{path}", headers={"Authorization": authorization or ""})
-        parameters = Parameters(pairs)
-        self.payload = _Payload(parameters.values)
-        self._parameters = parameters
+        self.path = path
+        self.dpop = dpop
+        self.pairs = list(pairs)
+        self._parameters = Parameters(self.pairs)
+        self.payload = _Payload(self._parameters.values)
+        self.jkt: str | None = None
 
     @property
     def form(self) -> dict[str, str]:
         return self._parameters.values
 
+    @property
+    def resources(self) -> list[str]:
+        return self._parameters.resources
+
     def require_well_formed(self) -> None:
         """Raises InvalidRequestError."""
-        if self._parameters.repeated:
+        if self._parameters.repeated - {"resource"}:
             raise InvalidRequestError("A parameter is repeated.")
         if self._parameters.has_nul:
             raise InvalidRequestError("A parameter contains NUL.")

@@ -8,6 +8,7 @@ from authlib.oauth2.rfc6749 import InvalidGrantError
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 
 from auth_service.domain import families
+from auth_service.domain.oauth.grants import ANY_CLIENT
 from auth_service.models import Client, TokenFamily
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ class Revocation(RevocationEndpoint):
     """The hint is not looked at: both kinds of token are easily told apart (RFC 7009 section 2.1 allows it)."""
 
     server: TokenServer
-    CLIENT_AUTH_METHODS = ["client_secret_basic", "client_secret_post", "none"]
+    CLIENT_AUTH_METHODS = ANY_CLIENT
 
     def authenticate_token(self, request: Any, client: Client) -> TokenFamily | None:
         token = request.required("token")
