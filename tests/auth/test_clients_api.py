@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from auth_service.domain.clients import TOKEN_EXCHANGE as EXCHANGE
 from tests.auth.support import Browser, Pkce, authorization
+from tests.support.proofs import Key
 
+JWK = Key().public_jwk
 PATH = "/api/v1/admin/clients"
 NEW = {
     "client_name": "Reading list",
@@ -18,7 +21,8 @@ NEW = {
 }
 FIELDS = {
     *("client_id", "client_id_issued_at", "client_name", "redirect_uris", "post_logout_redirect_uris"),
-    *("grant_types", "scope", "token_endpoint_auth_method", "trusted"),
+    *("grant_types", "scope", "token_endpoint_auth_method", "trusted", "jwks", "dpop_bound_access_tokens"),
+    *("require_pushed_authorization_requests", "backchannel_logout_uri", "backchannel_logout_session_required"),
 }
 
 
@@ -68,7 +72,19 @@ def test_a_public_client_has_no_secret(client: FlaskClient, admin: dict[str, str
         ({"grant_types": ["password"]}, "grant_types"),
         ({"grant_types": []}, "grant_types"),
         ({"scope": "openid nonsense"}, "scope"),
-        ({"token_endpoint_auth_method": "private_key_jwt"}, "token_endpoint_auth_method"),
+        ({"token_endpoint_auth_method": "tls_client_auth"}, "token_endpoint_auth_method"),
+        ({"grant_types": [EXCHANGE], "token_endpoint_auth_method": "none"}, "token_endpoint_auth_method"),
+        ({"token_endpoint_auth_method": "private_key_jwt"}, "jwks"),
+        ({"jwks": {"keys": []}}, "jwks"),
+        ({"jwks": {"keys": "x"}}, "jwks"),
+        ({"jwks": {"keys": [JWK], "more": 1}}, "jwks"),
+        ({"jwks": {"keys": [JWK | {"d": "secret"}]}}, "jwks"),
+        ({"jwks": {"keys": [JWK | {"x": "AA"}]}}, "jwks"),
+        ({"jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}}, "jwks"),
+        ({"jwks": {"keys": [{"kty": "RSA", "e": "AQAB", "n": "AQAB"}]}}, "jwks"),
+        ({"jwks_uri": "https://a.example/jwks"}, "jwks_uri"),
+        ({"backchannel_logout_uri": "http://a.example/bye"}, "backchannel_logout_uri"),
+        ({"backchannel_logout_uri": "com.example.app:/bye"}, "backchannel_logout_uri"),
         ({"grant_types": ["client_credentials"], "token_endpoint_auth_method": "none"}, "token_endpoint_auth_method"),
         ({"client_name": ""}, "client_name"),
         ({"client_name": "x" * 101}, "client_name"),
@@ -82,6 +98,23 @@ def test_what_cannot_be_registered(
     answer = client.post(PATH, json=NEW | change, headers=admin)
     assert answer.status_code == 422
     assert [each["field"] for each in answer.json["errors"]] == [field]
+
+
+def test_what_the_protocol_knows_of_a_client_comes_back(client: FlaskClient, admin: dict[str, str]) -> None:
+    given = {
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": {"keys": [JWK]},
+        "dpop_bound_access_tokens": True,
+        "require_pushed_authorization_requests": True,
+        "backchannel_logout_uri": "https://reading.example/bye",
+        "backchannel_logout_session_required": True,
+    }
+    made = client.post(PATH, json=NEW | given, headers=admin)
+    assert made.status_code == 201
+    assert "client_secret" not in made.json
+    assert given.items() <= client.get(f"{PATH}/{made.json['client_id']}", headers=admin).json.items()
+    rotated = client.post(f"{PATH}/{made.json['client_id']}/rotate-secret", headers=admin)
+    assert rotated.status_code == 409
 
 
 def test_only_staff_may(client: FlaskClient, user: Any, sign_in: Any) -> None:
