@@ -67,8 +67,8 @@ def decide() -> Response:
 @api.errorhandler(devices.NoSuchCode)
 @api.errorhandler(SignInThrottled)
 def try_again(error: devices.NoSuchCode | SignInThrottled) -> Response:
-    signed_in = browser.signed_in(session)
     end_request_session(commit=error.keeps_changes)
+    signed_in = browser.signed_in(session)
     if signed_in is None:
         return _to_sign_in()
     return _code_form(signed_in[1], _user_code(), message=str(error.detail), status=error.status)

@@ -10,6 +10,7 @@ from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidRequestError
 from sqlalchemy.orm import Session
 
 from auth_service.domain import devices
+from auth_service.domain.clients import PUBLIC
 from auth_service.domain.oauth import authorization, introspection, proofs, pushed
 from auth_service.domain.oauth.assertions import PrivateKeyJwt
 from auth_service.domain.oauth.device_grant import DeviceRedemption
@@ -124,12 +125,16 @@ class TokenServer(AuthorizationServer):
         return self.session.get(Client, client_id)
 
     def authenticate_client(self, request: FormRequest, methods: Iterable[str], endpoint: str = "token") -> Any:
-        """Raises InvalidRequestError for more than one way of authenticating (RFC 6749 section 2.3)."""
+        """Raises InvalidRequestError for more than one way of authenticating (RFC 6749 section 2.3).
+
+        Who shows a credential is not taken for a public client when it is wrong.
+        """
         shown: list[str] = [name for name in ("client_secret", "client_assertion") if name in request.form]
         shown += ["basic"] if basic_credentials(request.headers.get("Authorization")) else []
         if len(shown) > 1:
             raise InvalidRequestError("The client authenticates in more than one way.")
-        return super().authenticate_client(request, methods, endpoint)
+        possible = [method for method in methods if not shown or method != PUBLIC]
+        return super().authenticate_client(request, possible, endpoint)
 
     def get_token_grant(self, request: FormRequest) -> Any:
         request.required("grant_type")
