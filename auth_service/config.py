@@ -36,6 +36,7 @@ class BootstrapClient(BaseModel):
     jwks: dict[str, Any] | None = None
     dpop_bound_access_tokens: bool = False
     require_pushed_authorization_requests: bool = False
+    id_token_signed_response_alg: str | None = None
     backchannel_logout_uri: str | None = None
     backchannel_logout_session_required: bool = False
 

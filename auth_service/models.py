@@ -85,6 +85,7 @@ class Client(ClientMixin, Base):
     jwks: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     dpop_bound_access_tokens: Mapped[bool] = mapped_column(default=False)
     require_pushed_authorization_requests: Mapped[bool] = mapped_column(default=False)
+    id_token_signed_response_alg: Mapped[str | None] = mapped_column(Text)
     backchannel_logout_uri: Mapped[str | None] = mapped_column(Text)
     backchannel_logout_session_required: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
@@ -121,7 +122,7 @@ class SigningKey(Base):
     __tablename__ = "signing_keys"
     __table_args__ = (
         CheckConstraint("state IN ('next', 'active', 'retired')", name="state"),
-        Index("uq_signing_keys_active", "state", unique=True, postgresql_where=text("state = 'active'")),
+        Index("uq_signing_keys_active", "algorithm", unique=True, postgresql_where=text("state = 'active'")),
     )
 
     kid: Mapped[str] = mapped_column(Text, primary_key=True)

@@ -56,9 +56,11 @@ class Principal:
 
     @property
     def key_thumbprint(self) -> str | None:
-        """Of the key that the token is bound to (RFC 9449 section 6.1), if it is."""
-        confirmation = self.claims.get("cnf")
-        return str(confirmation.get("jkt", "")) if isinstance(confirmation, dict) else None
+        """Of the key that the token is bound to (RFC 9449 section 6.1), if it is; empty for a binding unknown to us."""
+        if "cnf" not in self.claims:
+            return None
+        confirmation = self.claims["cnf"]
+        return str(confirmation.get("jkt", "")) if isinstance(confirmation, dict) else ""
 
     def has(self, scope: str) -> bool:
         return scope in self.scopes

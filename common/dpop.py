@@ -105,9 +105,9 @@ class ProofMemory:
         now = time.monotonic()
         key = hashlib.sha256(f"{proof.jkt} {proof.jti}".encode("utf-8", "surrogatepass")).digest()
         with self._lock:
-            self._forget(now)
             if key in self._seen:
                 return False
+            self._forget(now)
             self._seen[key] = now
             return True
 

@@ -31,6 +31,7 @@ class ClientRequest(Request):
     jwks: dict[str, Any] | None = Field(None, description="public keys for private_key_jwt; there is no jwks_uri")
     dpop_bound_access_tokens: bool = False
     require_pushed_authorization_requests: bool = False
+    id_token_signed_response_alg: str | None = Field(None, description="left out: whatever is usual here")
     backchannel_logout_uri: str | None = Field(None, max_length=2000)
     backchannel_logout_session_required: bool = False
 
@@ -51,6 +52,7 @@ class ClientAnswer(Response):
     jwks: dict[str, Any] | None
     dpop_bound_access_tokens: bool
     require_pushed_authorization_requests: bool
+    id_token_signed_response_alg: str | None
     backchannel_logout_uri: str | None
     backchannel_logout_session_required: bool
 
@@ -142,6 +144,7 @@ def _answer(client: Client) -> dict[str, Any]:
         jwks=client.jwks,
         dpop_bound_access_tokens=client.dpop_bound_access_tokens,
         require_pushed_authorization_requests=client.require_pushed_authorization_requests,
+        id_token_signed_response_alg=client.id_token_signed_response_alg,
         backchannel_logout_uri=client.backchannel_logout_uri,
         backchannel_logout_session_required=client.backchannel_logout_session_required,
     )

@@ -9,6 +9,7 @@ from flask import Blueprint
 from auth_service.api.authority import authority
 from auth_service.domain import assurance, scopes
 from auth_service.domain.clients import AUTH_METHODS, GRANT_TYPES, PUBLIC
+from auth_service.domain.keys import ALGORITHMS
 from auth_service.domain.oauth import assertions, claims
 from auth_service.domain.oauth.authorization import PROMPTS
 from common import dpop
@@ -86,7 +87,7 @@ def _abilities() -> dict[str, Any]:
         "require_pushed_authorization_requests": False,
         "protected_resources": [authority.config.issuer],
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": [authority.config.signing_algorithm],
+        "id_token_signing_alg_values_supported": list(dict.fromkeys([authority.config.signing_algorithm, *ALGORITHMS])),
         "authorization_response_iss_parameter_supported": True,
         "prompt_values_supported": sorted(PROMPTS),
         "claims_supported": [

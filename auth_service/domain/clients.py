@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from auth_service.domain import families, redirects, scopes
+from auth_service.domain import families, keys, redirects, scopes
 from auth_service.domain.secrecy import digest
 from auth_service.models import Client
 from common.dpop import public_key_problem
@@ -48,6 +48,7 @@ class Metadata:
     jwks: dict[str, Any] | None = None
     dpop_bound_access_tokens: bool = False
     require_pushed_authorization_requests: bool = False
+    id_token_signed_response_alg: str | None = None
     backchannel_logout_uri: str | None = None
     backchannel_logout_session_required: bool = False
 
@@ -135,6 +136,8 @@ def _problems(metadata: Metadata, own_origin: str) -> Iterable[tuple[str, str]]:
     for grant in {"client_credentials", TOKEN_EXCHANGE} & set(metadata.grant_types):
         if metadata.token_endpoint_auth_method == PUBLIC:
             yield "token_endpoint_auth_method", f"{grant} needs a client that authenticates"
+    if metadata.id_token_signed_response_alg not in (None, *keys.ALGORITHMS):
+        yield "id_token_signed_response_alg", f"must be one of {', '.join(keys.ALGORITHMS)}"
     if wrong := _key_problem(metadata):
         yield "jwks", wrong
     if metadata.backchannel_logout_uri and (wrong := _notice_problem(metadata.backchannel_logout_uri, own_origin)):
@@ -145,10 +148,10 @@ def _key_problem(metadata: Metadata) -> str | None:
     """Keys are registered by value: we fetch nothing on behalf of a client."""
     if metadata.jwks is None:
         return "is needed for private_key_jwt" if metadata.token_endpoint_auth_method == PRIVATE_KEY_JWT else None
-    keys = metadata.jwks.get("keys")
-    if not isinstance(keys, list) or not 0 < len(keys) <= MAX_KEYS or metadata.jwks.keys() != {"keys"}:
+    listed = metadata.jwks.get("keys")
+    if not isinstance(listed, list) or not 0 < len(listed) <= MAX_KEYS or metadata.jwks.keys() != {"keys"}:
         return f"must be a JWK set of 1 to {MAX_KEYS} keys"
-    return next((wrong for wrong in map(public_key_problem, keys) if wrong), None)
+    return next((wrong for wrong in map(public_key_problem, listed) if wrong), None)
 
 
 def _notice_problem(uri: str, own_origin: str) -> str | None:
@@ -168,5 +171,6 @@ def _apply(client: Client, metadata: Metadata) -> None:
     client.jwks = metadata.jwks
     client.dpop_bound_access_tokens = metadata.dpop_bound_access_tokens
     client.require_pushed_authorization_requests = metadata.require_pushed_authorization_requests
+    client.id_token_signed_response_alg = metadata.id_token_signed_response_alg
     client.backchannel_logout_uri = metadata.backchannel_logout_uri or None
     client.backchannel_logout_session_required = metadata.backchannel_logout_session_required

@@ -1,4 +1,4 @@
-"""Signing keys: one is active, all are published, and the private halves rest encrypted."""
+"""Signing keys: one of each algorithm in use is active, all are published, and the private halves rest encrypted."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from auth_service.domain.secrecy import Vault, digest
 from auth_service.models import SigningKey
 from common.ids import new_id
 
+ALGORITHMS = ("ES256", "EdDSA", "RS256")
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 
@@ -39,8 +40,10 @@ class KeyRing:
         self._algorithm = algorithm
         self._opened: dict[str, Signer] = {}
 
-    def signer(self, session: Session) -> Signer:
-        row = self._active(session) or self._create_first(session)
+    def signer(self, session: Session, algorithm: str | None = None) -> Signer:
+        """The active key of this algorithm (nothing: the usual one), made when it is asked for first."""
+        wanted = algorithm or self._algorithm
+        row = self._active(session, wanted) or self._create_first(session, wanted)
         if row.kid not in self._opened:
             self._opened[row.kid] = Signer(row.kid, row.algorithm, self._open(row.private_key))
         return self._opened[row.kid]
@@ -54,25 +57,26 @@ class KeyRing:
         jwk = session.scalar(select(SigningKey.public_jwk).where(SigningKey.kid == kid))
         return PyJWK(jwk) if jwk else None
 
-    def _active(self, session: Session) -> SigningKey | None:
-        return session.scalar(select(SigningKey).where(SigningKey.state == "active"))
+    def _active(self, session: Session, algorithm: str) -> SigningKey | None:
+        active = select(SigningKey).where(SigningKey.state == "active", SigningKey.algorithm == algorithm)
+        return session.scalar(active)
 
-    def _create_first(self, session: Session) -> SigningKey:
+    def _create_first(self, session: Session, algorithm: str) -> SigningKey:
         session.execute(text("SELECT pg_advisory_xact_lock(hashtext(current_schema() || '.signing_keys'))"))
-        created = self._active(session)
+        created = self._active(session, algorithm)
         if created is None:
-            created = self._generate()
+            created = self._generate(algorithm)
             session.add(created)
             session.flush()
         return created
 
-    def _generate(self) -> SigningKey:
-        private = _new_private_key(self._algorithm)
+    def _generate(self, algorithm: str) -> SigningKey:
+        private = _new_private_key(algorithm)
         kid = digest(str(new_id())).hex()[:16]
         return SigningKey(
             kid=kid,
-            algorithm=self._algorithm,
-            public_jwk=_public_jwk(private) | {"kid": kid, "alg": self._algorithm, "use": "sig"},
+            algorithm=algorithm,
+            public_jwk=_public_jwk(private) | {"kid": kid, "alg": algorithm, "use": "sig"},
             private_key=self._vault.encrypt(_pem(private)),
             state="active",
         )

@@ -13,7 +13,7 @@ from authlib.oidc.core.util import create_half_hash
 from sqlalchemy.orm import Session
 
 from auth_service.domain import assurance, scopes
-from auth_service.domain.keys import KeyRing
+from auth_service.domain.keys import KeyRing, Signer
 from auth_service.domain.oauth import claims as told
 from auth_service.models import Client, TokenFamily, User
 from common.ids import new_id
@@ -71,7 +71,8 @@ class Issuer:
         return self._response(session, {"sub": client.client_id, "client_id": client.client_id, "scope": scope}, use)
 
     def id_token(self, session: Session, family: TokenFamily, user: User, access_token: str, nonce: str | None) -> str:
-        signer = self.keys.signer(session)
+        client = session.get(Client, family.client_id)
+        signer = self.keys.signer(session, client.id_token_signed_response_alg if client else None)
         claims = self._common_claims(family.client_id) | {
             "sub": str(user.id),
             "sid": str(family.session_id),
@@ -82,7 +83,7 @@ class Issuer:
         }
         if nonce is not None:
             claims["nonce"] = nonce
-        return self._sign(session, told.about(user, family.claims.get("id_token", ())) | claims, "JWT")
+        return self._sign(session, told.about(user, family.claims.get("id_token", ())) | claims, "JWT", signer)
 
     def logout_token(self, session: Session, client_id: str, subject: UUID, session_id: UUID) -> str:
         """OpenID Connect Back-Channel Logout section 2.4."""
@@ -130,7 +131,7 @@ class Issuer:
         now = int(time.time())
         return {"iss": self.url, "aud": audience, "iat": now, "exp": now + int(self.life.total_seconds())}
 
-    def _sign(self, session: Session, claims: dict[str, Any], kind: str) -> str:
-        signer = self.keys.signer(session)
+    def _sign(self, session: Session, claims: dict[str, Any], kind: str, signer: Signer | None = None) -> str:
+        signer = signer or self.keys.signer(session)
         headers = {"typ": kind, "kid": signer.kid}
         return jwt.encode(claims, signer.private_key, algorithm=signer.algorithm, headers=headers)

@@ -22,6 +22,7 @@ NEW = {
 FIELDS = {
     *("client_id", "client_id_issued_at", "client_name", "redirect_uris", "post_logout_redirect_uris"),
     *("grant_types", "scope", "token_endpoint_auth_method", "trusted", "jwks", "dpop_bound_access_tokens"),
+    "id_token_signed_response_alg",
     *("require_pushed_authorization_requests", "backchannel_logout_uri", "backchannel_logout_session_required"),
 }
 
@@ -83,6 +84,8 @@ def test_a_public_client_has_no_secret(client: FlaskClient, admin: dict[str, str
         ({"jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}}, "jwks"),
         ({"jwks": {"keys": [{"kty": "RSA", "e": "AQAB", "n": "AQAB"}]}}, "jwks"),
         ({"jwks_uri": "https://a.example/jwks"}, "jwks_uri"),
+        ({"id_token_signed_response_alg": "none"}, "id_token_signed_response_alg"),
+        ({"id_token_signed_response_alg": "HS256"}, "id_token_signed_response_alg"),
         ({"backchannel_logout_uri": "http://a.example/bye"}, "backchannel_logout_uri"),
         ({"backchannel_logout_uri": "com.example.app:/bye"}, "backchannel_logout_uri"),
         ({"grant_types": ["client_credentials"], "token_endpoint_auth_method": "none"}, "token_endpoint_auth_method"),

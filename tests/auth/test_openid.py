@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import jwt
 import pytest
+from authlib.oidc.core.util import create_half_hash
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
@@ -32,6 +33,22 @@ def test_an_id_token_tells_how_the_person_signed_in(browser: Browser, public_cli
     claims = id_token(browser.tokens(public_client, acr_values=assurance.TWO_FACTORS))
     assert (claims["acr"], claims["amr"]) == (assurance.ONE_FACTOR, ["pwd"])
     assert claims["auth_time"] <= claims["iat"]
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "EdDSA", "ES256"])
+def test_a_client_may_want_its_id_tokens_signed_in_another_way(
+    browser: Browser, database: Database, client: FlaskClient, algorithm: str
+) -> None:
+    client_id, _ = register_client(
+        database, token_endpoint_auth_method="none", trusted=True, id_token_signed_response_alg=algorithm
+    )
+    tokens = browser.tokens(client_id)
+    header = jwt.get_unverified_header(tokens["id_token"])
+    published = client.get("/.well-known/jwks.json").json["keys"]
+    key = next(jwt.PyJWK(each) for each in published if each["kid"] == header["kid"])
+    claims = jwt.decode(tokens["id_token"], key.key, [algorithm], audience=client_id)
+    assert claims["at_hash"] == create_half_hash(tokens["access_token"], algorithm).decode()
+    assert jwt.get_unverified_header(tokens["access_token"])["alg"] == "ES256"
 
 
 def test_two_factors_are_told(browser: Browser, public_client: str, database: Database) -> None:

@@ -18,6 +18,8 @@ from tests.gateway.conftest import RunningGateway
 from tests.gateway.standin import StandIn
 from tests.support import tokens
 
+METADATA = f'resource_metadata="{tokens.ISSUER}/.well-known/oauth-protected-resource"'
+
 
 def encoded(part: dict[str, object] | bytes) -> str:
     raw = part if isinstance(part, bytes) else orjson.dumps(part)
@@ -92,7 +94,7 @@ def test_other_credentials_are_refused(gateway: RunningGateway, value: str) -> N
 )
 def test_a_protected_route_wants_a_token(gateway: RunningGateway, method: str, target: str) -> None:
     reply = gateway.ask(method, target)
-    assert (reply.status, reply.fields["WWW-Authenticate"]) == (401, 'Bearer realm="bookstore"')
+    assert (reply.status, reply.fields["WWW-Authenticate"]) == (401, f'Bearer realm="bookstore", {METADATA}')
     assert reply.json()["request_id"] == reply.fields["X-Request-ID"]
 
 

@@ -25,6 +25,7 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("claims", JSONB, nullable=False, server_default="{}"))
     for table in ("token_families", "sessions"):
         op.add_column(table, sa.Column("amr", TEXTS, nullable=False, server_default="{pwd}"))
+    _allow_one_active_key_of("algorithm")
     _create_pushed_requests()
     _create_device_codes()
     op.create_table(
@@ -45,9 +46,17 @@ def upgrade() -> None:
 
 def _extend_clients() -> None:
     op.add_column("clients", sa.Column("jwks", JSONB))
-    op.add_column("clients", sa.Column("backchannel_logout_uri", sa.Text))
+    for name in ("backchannel_logout_uri", "id_token_signed_response_alg"):
+        op.add_column("clients", sa.Column(name, sa.Text))
     for name in CLIENT_FLAGS:
         op.add_column("clients", sa.Column(name, sa.Boolean, nullable=False, server_default=sa.false()))
+
+
+def _allow_one_active_key_of(column: str) -> None:
+    """Clients may want their ID tokens signed in another way than the usual one."""
+    op.drop_index("uq_signing_keys_active", "signing_keys")
+    active = sa.text("state = 'active'")
+    op.create_index("uq_signing_keys_active", "signing_keys", [column], unique=True, postgresql_where=active)
 
 
 def _create_pushed_requests() -> None:
@@ -90,10 +99,15 @@ def _client_id() -> sa.Column[object]:
 def downgrade() -> None:
     for table in ("logout_notices", "spent_proofs", "device_codes", "pushed_requests"):
         op.drop_table(table)
+    op.execute(
+        "UPDATE signing_keys SET state = 'retired' WHERE state = 'active' AND created_at > "
+        "(SELECT min(created_at) FROM signing_keys WHERE state = 'active')"
+    )
+    _allow_one_active_key_of("state")
     for table in ("token_families", "sessions"):
         op.drop_column(table, "amr")
     for table in ("token_families", "authorization_codes"):
         for column in ("resources", "dpop_jkt", "claims"):
             op.drop_column(table, column)
-    for column in ("jwks", "backchannel_logout_uri", *CLIENT_FLAGS):
+    for column in ("jwks", "backchannel_logout_uri", "id_token_signed_response_alg", *CLIENT_FLAGS):
         op.drop_column("clients", column)
