@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,7 +11,9 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.auth.support import CALLBACK, SCOPE, Pkce
+from auth_service.domain.clients import DEVICE_CODE, TOKEN_EXCHANGE
+from tests.auth.support import CALLBACK, ISSUER, SCOPE, Pkce
+from tests.support.proofs import ASSERTION_TYPE, Key
 
 ODD = ["", "\x00", "'", '"', "\\", "%", "%00", "\r\n", "é", "🐘", " ", "null", "[]", "../", "a" * 3000, "openid"]
 texts = st.one_of(st.sampled_from(ODD), st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
@@ -19,10 +22,20 @@ documents = st.recursive(
     lambda each: st.lists(each) | st.dictionaries(texts, each),
     max_leaves=5,
 )
+PATHS = [
+    *("/token", "/revoke", "/par", "/introspect", "/device_authorization", "/authorize", "/logout"),
+    *("/account/sign-in", "/account/consent", "/account/device", "/account/sign-out", "/api/v1/auth/login"),
+]
 KINDS = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain", ""]
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "120"))
 quick = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=EXAMPLES <= 120,
+    database=None,
 )
+"""FUZZ_EXAMPLES=5000 looks further, each time elsewhere."""
 
 
 def form(names: dict[str, Any]) -> st.SearchStrategy[dict[str, list[str]]]:
@@ -54,10 +67,17 @@ AUTHORIZE = {
     "max_age": ["0", "60"],
     "login_hint": ["reader"],
     "demanded": ["1.x"],
+    "claims": ['{"id_token": {"email": null}}', "{}"],
+    "acr_values": ["urn:bookstore:acr:2fa"],
+    "resource": ["http://localhost:8000", "order-service"],
+    "dpop_jkt": [Key().jkt],
+    "id_token_hint": ["a.b.c"],
+    "request": ["a.b.c"],
+    "request_uri": ["https://evil.example/", "urn:ietf:params:oauth:request_uri:x"],
     "any": ["x"],
 }
 TOKEN = {
-    "grant_type": ["authorization_code", "refresh_token", "client_credentials"],
+    "grant_type": ["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE, TOKEN_EXCHANGE],
     "client_id": ["CLIENT"],
     "client_secret": ["s"],
     "code": ["c"],
@@ -66,8 +86,32 @@ TOKEN = {
     "refresh_token": ["r"],
     "scope": ["openid"],
     "token": ["t", "a.b.c"],
+    "device_code": ["d"],
+    "subject_token": ["a.b.c"],
+    "subject_token_type": ["urn:ietf:params:oauth:token-type:access_token"],
+    "client_assertion_type": [ASSERTION_TYPE],
+    "client_assertion": ["a.b.c", Key().assertion("CLIENT", "x")],
+    "resource": ["http://localhost:8000", "order-service"],
     "any": ["x"],
 }
+
+
+LOGOUT = {
+    "client_id": ["CLIENT"],
+    "id_token_hint": ["a.b.c"],
+    "post_logout_redirect_uri": [CALLBACK, "https://evil.example/", "//x"],
+    "state": ["s"],
+    "any": ["x"],
+}
+PROOFS = [
+    Key().proof("POST", f"{ISSUER}/token"),
+    Key().proof("POST", f"{ISSUER}/token", iat=10**30),
+    Key().proof("POST", f"{ISSUER}/token", header={"jwk": {"kty": "EC", "crv": "P-256", "x": "AA", "y": 7}}),
+    Key().proof("POST", f"{ISSUER}/token", header={"jwk": {"kty": "RSA", "e": "", "n": []}}),
+    Key().proof("POST", f"{ISSUER}/token", header={"jwk": {"kty": {}}}),
+    Key().proof("POST", f"{ISSUER}/token", htu={}),
+    Key().proof("POST", f"{ISSUER}/token", nonce="é"),
+]
 
 
 def filled(fields: dict[str, list[str]], client_id: str) -> dict[str, list[str]]:
@@ -92,17 +136,47 @@ def test_authorize(app: Flask, public_client: str, fields: dict[str, list[str]],
 @quick
 @given(
     fields=form(TOKEN),
-    path=st.sampled_from(["/token", "/revoke"]),
+    path=st.sampled_from(["/token", "/revoke", "/introspect", "/device_authorization"]),
     authorization=st.one_of(st.none(), st.sampled_from(["Basic Og==", "Basic gICA", "Basic x", "Bearer x", "Basic"])),
+    proof=st.one_of(st.none(), st.sampled_from(PROOFS), st.text(st.characters(codec="latin-1", min_codepoint=32))),
 )
-def test_token_and_revoke(
-    app: Flask, public_client: str, fields: dict[str, list[str]], path: str, authorization: str | None
+def test_what_clients_call(
+    app: Flask,
+    public_client: str,
+    fields: dict[str, list[str]],
+    path: str,
+    authorization: str | None,
+    proof: str | None,
 ) -> None:
     headers = {"Authorization": authorization} if authorization else {}
+    headers |= {"DPoP": proof} if proof is not None else {}
     answer = app.test_client().post(path, data=filled(fields, public_client), headers=headers)
     assert answer.status_code in (200, 400, 401)
     if answer.status_code != 200:
         assert answer.json.keys() == {"error", "error_description"}
+
+
+@quick
+@given(fields=form(AUTHORIZE))
+def test_par(app: Flask, public_client: str, fields: dict[str, list[str]]) -> None:
+    """What can be pushed can be opened, and leads nowhere else either."""
+    client, sent = app.test_client(), filled(fields, public_client)
+    answer = client.post("/par", data=sent)
+    assert answer.status_code in (201, 400, 401)
+    if answer.status_code == 201:
+        opened = {"client_id": public_client, "request_uri": answer.json["request_uri"]}
+        onward = client.get("/authorize", query_string=opened)
+        assert onward.status_code == 303
+        assert onward.location.startswith(("/account/sign-in?", "http://127.0.0.1"))
+
+
+@quick
+@given(fields=form(LOGOUT), post=st.booleans())
+def test_logout(app: Flask, public_client: str, fields: dict[str, list[str]], post: bool) -> None:
+    client, sent = app.test_client(), filled(fields, public_client)
+    answer = client.post("/logout", data=sent) if post else client.get("/logout", query_string=sent)
+    assert answer.status_code in (200, 303, 400)
+    assert urlsplit(answer.location or "/logout")[:3] == ("", "", "/logout")
 
 
 @quick
@@ -117,5 +191,5 @@ def test_json(app: Flask, body: Any) -> None:
 @quick
 @given(raw=st.binary(max_size=200), kind=st.sampled_from(KINDS))
 def test_bodies(app: Flask, raw: bytes, kind: str) -> None:
-    for path in ("/token", "/revoke", "/authorize", "/account/sign-in", "/account/consent", "/api/v1/auth/login"):
+    for path in PATHS:
         assert app.test_client().post(path, data=raw, content_type=kind).status_code < 500
