@@ -60,7 +60,10 @@ def document(app: Flask, title: str) -> dict[str, Any]:
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "dpop": {"type": "http", "scheme": "DPoP", "description": "A token bound to a key (RFC 9449)"},
+            },
         },
     }
 
@@ -79,7 +82,7 @@ def _operation(app: Flask, rule: Rule, method: str, declared: Operation, schemas
         content = {"application/json": {"schema": _schema(declared.body, schemas)}}
         described["requestBody"] = {"required": declared.body_required, "content": content}
     if declared.scopes is not None:
-        described["security"] = [{"bearer": list(declared.scopes)}]
+        described["security"] = [{"bearer": list(declared.scopes)}, {"dpop": list(declared.scopes)}]
     return described
 
 
