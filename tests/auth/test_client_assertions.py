@@ -57,7 +57,6 @@ def test_a_key_is_as_good_as_a_secret(client: FlaskClient, database: Database, a
         {"sub": 7},
         {"key": ec.generate_private_key(ec.SECP256R1())},
     ],
-    ids=str,
 )
 def test_an_assertion_that_does_not_hold(client: FlaskClient, database: Database, spoil: dict[str, Any]) -> None:
     key = Key()

@@ -89,7 +89,6 @@ def test_a_refused_proof_leaves_the_code_usable(browser: Browser, public_client:
         {"header": {"crit": ["exp"]}},
         {"key": ec.generate_private_key(ec.SECP256R1())},
     ],
-    ids=str,
 )
 def test_a_proof_that_does_not_hold(browser: Browser, public_client: str, nonce: str, spoil: dict[str, Any]) -> None:
     form = {"grant_type": "refresh_token", "refresh_token": "x", "client_id": public_client}

@@ -308,7 +308,7 @@ def test_the_api_describes_itself(client: FlaskClient) -> None:
     post = document["paths"]["/notes"]["post"]
     assert post["responses"]["201"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/NoteOut"}
     assert document["components"]["schemas"]["NoteIn"]["required"] == ["subject", "number"]
-    assert document["paths"]["/mine"]["get"]["security"] == [{"bearer": ["orders:read"]}]
+    assert document["paths"]["/mine"]["get"]["security"] == [{"bearer": ["orders:read"]}, {"dpop": ["orders:read"]}]
     assert "/livez" not in document["paths"]
 
 
