@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,8 +99,11 @@ def test_requests_oauthlib_walks_the_whole_flow(issuer: str, make_user: Any, dat
     assert session.get(f"{issuer}/userinfo").status_code == 200
 
 
-def test_idpyoidc_is_satisfied_with_everything(issuer: str, make_user: Any, database: Database) -> None:
+def test_idpyoidc_is_satisfied_with_everything(
+    issuer: str, make_user: Any, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It discovers, checks the ID token against the keys and asks userinfo, all by itself."""
+    monkeypatch.chdir(tmp_path)  # it leaves its keys in the working directory
     client_id, secret = register_client(database, redirect_uris=[HERE], trusted=True)
     handler = RPHandler(
         base_url="http://127.0.0.1:51004",
