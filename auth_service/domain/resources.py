@@ -25,10 +25,14 @@ class Resources:
 
     def known(self, named: Sequence[str]) -> list[str]:
         """These resources, each as its tokens will name it. Raises InvalidTarget for one that we do not know."""
-        found = [self.origin if each == f"{self.origin}/" else each for each in named]
+        found = [self.origin if self._is_ours(each) else each for each in named]
         if not {self.api, self.origin, *self.others}.issuperset(found):
             raise InvalidTarget
         return list(dict.fromkeys(found))
+
+    def _is_ours(self, resource: str) -> bool:
+        """The API is one resource: clients that name the very address they call mean it as well."""
+        return resource.startswith(f"{self.origin}/") and "#" not in resource
 
     def choose(self, granted: Sequence[str], named: Sequence[str]) -> str:
         """The audience of one token, out of what was granted (nothing: the API). Raises InvalidTarget."""

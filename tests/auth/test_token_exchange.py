@@ -151,6 +151,7 @@ def test_only_registered_clients_may(browser: Browser, public_client: str, datab
     [
         (ISSUER, ISSUER),
         (f"{ISSUER}/", ISSUER),
+        (f"{ISSUER}/api/v1/orders", ISSUER),
         ("bookstore-api", "bookstore-api"),
         ("order-service", "order-service"),
         (None, "bookstore-api"),
@@ -186,7 +187,9 @@ def test_of_several_resources_each_token_names_one(browser: Browser, public_clie
     assert browser.refresh(other.json["refresh_token"], public_client, resource=ISSUER).status_code == 400
 
 
-@pytest.mark.parametrize("resource", ["https://evil.example/", f"{ISSUER}/#x", "x", "é", "'"])
+@pytest.mark.parametrize(
+    "resource", ["https://evil.example/", f"{ISSUER}/#x", f"{ISSUER}.evil.example/", "x", "é", "'"]
+)
 def test_unknown_resources(browser: Browser, public_client: str, resource: str) -> None:
     answer = browser.authorize(**authorization(public_client, Pkce(), resource=resource))
     assert query(answer.location)["error"] == "invalid_target"
