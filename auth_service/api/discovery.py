@@ -38,7 +38,7 @@ def resource() -> tuple[dict[str, Any], int, dict[str, str]]:
         "resource_name": "Bookstore",
         "resource_documentation": f"{origin}/api/docs",
         "authorization_servers": [authority.config.issuer],
-        "scopes_supported": list(scopes.SUPPORTED),
+        "scopes_supported": list(scopes.OF_THE_API),
         "bearer_methods_supported": ["header"],
         "dpop_signing_alg_values_supported": list(dpop.ALGORITHMS),
         "dpop_bound_access_tokens_required": False,

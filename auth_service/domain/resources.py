@@ -26,9 +26,13 @@ class Resources:
     def known(self, named: Sequence[str]) -> list[str]:
         """These resources, each as its tokens will name it. Raises InvalidTarget for one that we do not know."""
         found = [self.origin if each == f"{self.origin}/" else each for each in named]
-        if not {self.api, self.origin, *self.others}.issuperset(found):
+        if not all(each in {self.api, self.origin, *self.others} or self._is_ours(each) for each in found):
             raise InvalidTarget
         return list(dict.fromkeys(found))
+
+    def _is_ours(self, resource: str) -> bool:
+        """Clients may name the very address that they call: the API is one resource, and it is meant as well."""
+        return resource.startswith(f"{self.origin}/") and "#" not in resource
 
     def choose(self, granted: Sequence[str], named: Sequence[str]) -> str:
         """The audience of one token, out of what was granted (nothing: the API). Raises InvalidTarget."""

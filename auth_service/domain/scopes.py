@@ -28,6 +28,9 @@ SERVICE_SCOPES = {"replicas:read": "read what a replica is built from"}
 
 DESCRIPTIONS = OPENID_SCOPES | CUSTOMER_SCOPES | ADMIN_SCOPES | SERVICE_SCOPES
 SUPPORTED = tuple(DESCRIPTIONS)
+OF_THE_API = tuple(scope for scope in DESCRIPTIONS if scope not in {"offline_access", *SERVICE_SCOPES})
+"""What a token needs to hold somewhere at the gateway."""
+
 DEFAULT_CLIENT_SCOPE = "openid profile email"
 
 _OF_ROLE = {

@@ -115,7 +115,7 @@ class Issuer:
         return claims
 
     def _response(self, session: Session, claims: dict[str, Any], use: Use) -> dict[str, Any]:
-        complete = self._common_claims(use.audience or self.audience) | {"jti": str(new_id())} | claims | use.beside
+        complete = self._common_claims(self._audience(use)) | {"jti": str(new_id())} | claims | use.beside
         if use.ends_at is not None:
             complete["exp"] = min(complete["exp"], use.ends_at)
         if use.jkt is not None:
@@ -127,7 +127,12 @@ class Issuer:
             "scope": complete["scope"],
         }
 
-    def _common_claims(self, audience: str) -> dict[str, Any]:
+    def _audience(self, use: Use) -> str | list[str]:
+        """An address of the API is named as it was asked for (RFC 9068 section 3), beside the API as a whole."""
+        audience = use.audience or self.audience
+        return [self.url, audience] if audience.startswith(f"{self.url}/") else audience
+
+    def _common_claims(self, audience: str | list[str]) -> dict[str, Any]:
         now = int(time.time())
         return {"iss": self.url, "aud": audience, "iat": now, "exp": now + int(self.life.total_seconds())}
 

@@ -151,13 +151,14 @@ def test_only_registered_clients_may(browser: Browser, public_client: str, datab
     [
         (ISSUER, ISSUER),
         (f"{ISSUER}/", ISSUER),
+        (f"{ISSUER}/api/v1/orders", [ISSUER, f"{ISSUER}/api/v1/orders"]),
         ("bookstore-api", "bookstore-api"),
         ("order-service", "order-service"),
         (None, "bookstore-api"),
     ],
 )
 def test_a_token_is_for_the_resource_that_was_asked_for(
-    browser: Browser, public_client: str, resource: str | None, audience: str
+    browser: Browser, public_client: str, resource: str | None, audience: Any
 ) -> None:
     tokens = browser.tokens(public_client, resource=resource)
     renewed = browser.refresh(tokens["refresh_token"], public_client).json
@@ -166,9 +167,10 @@ def test_a_token_is_for_the_resource_that_was_asked_for(
 
 
 def test_the_api_by_its_address_is_the_api(browser: Browser, public_client: str, app: Flask) -> None:
-    token = browser.tokens(public_client, resource=ISSUER)["access_token"]
-    answer = app.test_client().get("/userinfo", headers={"Authorization": f"Bearer {token}"})
-    assert answer.status_code == 200
+    for resource in (ISSUER, f"{ISSUER}/api/v1/orders"):
+        token = browser.tokens(public_client, resource=resource)["access_token"]
+        answer = app.test_client().get("/userinfo", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 200
 
 
 def test_of_several_resources_each_token_names_one(browser: Browser, public_client: str) -> None:
@@ -186,7 +188,9 @@ def test_of_several_resources_each_token_names_one(browser: Browser, public_clie
     assert browser.refresh(other.json["refresh_token"], public_client, resource=ISSUER).status_code == 400
 
 
-@pytest.mark.parametrize("resource", ["https://evil.example/", f"{ISSUER}/#x", "x", "é", "'"])
+@pytest.mark.parametrize(
+    "resource", ["https://evil.example/", f"{ISSUER}/#x", f"{ISSUER}.evil.example/", "x", "é", "'"]
+)
 def test_unknown_resources(browser: Browser, public_client: str, resource: str) -> None:
     answer = browser.authorize(**authorization(public_client, Pkce(), resource=resource))
     assert query(answer.location)["error"] == "invalid_target"
