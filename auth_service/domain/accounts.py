@@ -73,6 +73,16 @@ def register(
     return user
 
 
+def register_without_password(session: Session, *, username: str, email: str) -> User:
+    """An account whose address another provider vouches for. Raises as `register` does."""
+    _require_valid(username=username_problem(username), email=email_problem(email))
+    _require_free(session, username, email)
+    user = User(id=new_id(), role="customer", email_verified=True)
+    _name(session, user, username, email)
+    record(session, UserRegistered(user_id=user.id, username=user.username, email=user.email, role=user.role))
+    return user
+
+
 def rename(session: Session, user: User, *, username: str, email: str) -> None:
     """Change what an account is called. Raises Invalid, UsernameTaken or EmailTaken."""
     _require_valid(username=username_problem(username), email=email_problem(email))
