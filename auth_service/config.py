@@ -86,6 +86,8 @@ class AuthConfig(ServiceConfig):
     refresh_grace: timedelta
     authorization_code_life: timedelta
     sign_in_life: timedelta
+    google: Federation
+    github: Federation
     dpop_nonce_required: bool
     resources: frozenset[str]
 

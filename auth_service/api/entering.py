@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 
 from flask import Response, request
 
+from sqlalchemy.orm import Session
+
 from auth_service.api import browser
 from auth_service.api.authority import authority, client_address, user_agent
 from auth_service.domain import letters, second_factor, sessions, tickets
@@ -25,23 +27,23 @@ class EmailUnverified(Forbidden):
     keeps_changes = True
 
 
-def require_verified(user: User) -> None:
+def require_verified(on: Session, user: User) -> None:
     """Raises EmailUnverified, where the store is set up so (REQUIRE_VERIFIED_EMAIL)."""
     if authority.config.require_verified_email and not user.email_verified:
-        letters.ask_to_verify(session, user, authority.config.public_url)
+        letters.ask_to_verify(on, user, authority.config.public_url)
         raise EmailUnverified("Confirm your mail address first: we have sent you a link.")
 
 
-def enter(user: User, return_to: str, amr: Collection[str]) -> Response:
+def enter(on: Session, user: User, return_to: str, amr: Collection[str]) -> Response:
     """Let the person in, or ask for the second factor first. Raises EmailUnverified."""
-    require_verified(user)
-    if "mfa" not in amr and second_factor.is_enrolled(session, user.id):
-        return ask_for_second_factor(user, return_to, amr)
-    return let_in(user, return_to, amr)
+    require_verified(on, user)
+    if "mfa" not in amr and second_factor.is_enrolled(on, user.id):
+        return ask_for_second_factor(on, user, return_to, amr)
+    return let_in(on, user, return_to, amr)
 
 
-def ask_for_second_factor(user: User, return_to: str, amr: Collection[str]) -> Response:
-    ticket = tickets.issue(session, tickets.SECOND_FACTOR, life=SECOND_FACTOR_LIFE, user_id=user.id, amr=list(amr))
+def ask_for_second_factor(on: Session, user: User, return_to: str, amr: Collection[str]) -> Response:
+    ticket = tickets.issue(on, tickets.SECOND_FACTOR, life=SECOND_FACTOR_LIFE, user_id=user.id, amr=list(amr))
     response = browser.see_other(f"/account/second-factor?{urlencode({'return_to': return_to})}")
     browser.keep(response, "second_factor", ticket, SECOND_FACTOR_LIFE)
     return response
@@ -54,11 +56,11 @@ def waiting() -> tuple[Ticket, User] | None:
     return (ticket, user) if ticket and user and user.is_active else None
 
 
-def let_in(user: User, return_to: str, amr: Collection[str]) -> Response:
+def let_in(on: Session, user: User, return_to: str, amr: Collection[str]) -> Response:
     """Signed in: a new cookie, whatever the browser held before."""
-    current = browser.signed_in(session)
+    current = browser.signed_in(on)
     _, cookie = sessions.start_in_browser(
-        session,
+        on,
         user,
         life=authority.config.sign_in_life,
         user_agent=user_agent(),
@@ -73,5 +75,5 @@ def let_in(user: User, return_to: str, amr: Collection[str]) -> Response:
 
 def start_program(user: User, amr: Collection[str], life: timedelta) -> SignInSession:
     """The same for a program, which holds tokens and no cookie. Raises EmailUnverified."""
-    require_verified(user)
+    require_verified(session, user)
     return sessions.start(session, user, life=life, user_agent=user_agent(), address=client_address(), amr=amr)

@@ -83,15 +83,17 @@ def _use_ticket(name: str) -> dict[str, str]:
 
 
 def _sign_in(who: Foreign, return_to: str) -> Response:
-    return entering.enter(identities.sign_in(session, who), return_to, AMR)
+    with transaction() as opened:
+        return entering.enter(opened, identities.sign_in(opened, who), return_to, AMR)
 
 
 def _link(who: Foreign, user_id: UUID) -> Response:
     """Only for who is still signed in here as the one who asked for it."""
-    current = browser.signed_in(session)
-    if current is None or current[1].id != user_id:
-        raise Unauthorized("Sign in first.")
-    identities.link(session, current[1], who)
+    with transaction() as opened:
+        current = browser.signed_in(opened)
+        if current is None or current[1].id != user_id:
+            raise Unauthorized("Sign in first.")
+        identities.link(opened, current[1], who)
     return browser.see_other(HERE)
 
 

@@ -55,7 +55,7 @@ def submit_sign_in() -> Response:
             address=client_address(),
             throttled=authority.config.rate_limits_enabled,
         )
-        entered = entering.enter(user, return_to, sessions.PASSWORD_ONLY)
+        entered = entering.enter(session, user, return_to, sessions.PASSWORD_ONLY)
     except REFUSALS as error:
         return again(error, _sign_in_form(return_to, identifier=identifier, refusal=error))
     return entered
@@ -80,7 +80,7 @@ def submit_registration() -> Response:
         return again(error, _register_form(return_to, username=username, email=email, refusal=error))
     if authority.config.require_verified_email:
         return browser.plain_page("look_into_mail.html", email=user.email, why="Confirm your address, then sign in.")
-    return entering.let_in(user, return_to, sessions.PASSWORD_ONLY)
+    return entering.let_in(session, user, return_to, sessions.PASSWORD_ONLY)
 
 
 def again(error: DomainError, form: Response) -> Response:

@@ -155,7 +155,7 @@ def submit_second_factor() -> Response:
     except CODE_REFUSALS as error:
         return again(error, _code_form(return_to, error))
     tickets.void(session, tickets.SECOND_FACTOR, user.id)
-    return entering.let_in(user, return_to, sorted({*first, *second_factor.AMR}))
+    return entering.let_in(session, user, return_to, sorted({*first, *second_factor.AMR}))
 
 
 @api.get("/passkey")
@@ -178,7 +178,7 @@ def submit_passkey() -> Response:
     try:
         browser.require_own_form()
         user = passkeys.finish_sign_in(session, site(), ticket=text("ticket"), answer=_answer())
-        return entering.enter(user, return_to, passkeys.AMR)
+        return entering.enter(session, user, return_to, passkeys.AMR)
     except PASSKEY_REFUSALS as error:
         return again(error, _passkey_form(return_to, error))
 
