@@ -7,7 +7,6 @@ from datetime import timedelta
 from urllib.parse import urlencode
 
 from flask import Response, request
-
 from sqlalchemy.orm import Session
 
 from auth_service.api import browser
