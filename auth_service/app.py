@@ -4,7 +4,24 @@ from __future__ import annotations
 
 from flask import Flask
 
-from auth_service.api import auth, authorize, clients, device, discovery, logout, pages, token, userinfo, users
+from auth_service.api import (
+    account_pages,
+    auth,
+    authorize,
+    clients,
+    credentials,
+    device,
+    discovery,
+    federated,
+    logout,
+    mfa,
+    pages,
+    recovery_pages,
+    security_pages,
+    token,
+    userinfo,
+    users,
+)
 from auth_service.api.authority import Authority, OwnKeys
 from auth_service.config import AuthConfig
 from common.app import service_app
@@ -24,6 +41,12 @@ def create_app(config: AuthConfig, keys: KeySource | None = None) -> Flask:
             logout.api,
             userinfo.api,
             auth.api,
+            credentials.api,
+            mfa.api,
+            federated.api,
+            recovery_pages.api,
+            account_pages.api,
+            security_pages.api,
             users.api,
             clients.api,
         ],

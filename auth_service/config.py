@@ -41,6 +41,21 @@ class BootstrapClient(BaseModel):
     backchannel_logout_session_required: bool = False
 
 
+class Federation(BaseModel):
+    """A provider that people may sign in with; it is offered once we have a client there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    client_id: str
+    client_secret: str
+    url: str
+    api_url: str = ""
+
+    @property
+    def is_configured(self) -> bool:
+        return bool(self.client_id and self.client_secret)
+
+
 class SeededUser(BaseModel):
     """An account that `seed` makes sure of."""
 
@@ -63,6 +78,7 @@ class AuthConfig(ServiceConfig):
     bootstrap_clients: tuple[BootstrapClient, ...]
     demo_users: tuple[SeededUser, ...]
     password_login_enabled: bool
+    require_verified_email: bool
     rate_limits_enabled: bool
     trusted_proxies: int
     access_token_life: timedelta
@@ -70,6 +86,8 @@ class AuthConfig(ServiceConfig):
     refresh_grace: timedelta
     authorization_code_life: timedelta
     sign_in_life: timedelta
+    google: Federation
+    github: Federation
     dpop_nonce_required: bool
     resources: frozenset[str]
 
@@ -92,6 +110,18 @@ class AuthConfig(ServiceConfig):
                 "bootstrap_clients": _objects(env, "BOOTSTRAP_CLIENTS", BootstrapClient),
                 "demo_users": _objects(env, "DEMO_USERS", SeededUser),
                 "password_login_enabled": env.bool("PASSWORD_LOGIN_ENABLED", True),
+                "require_verified_email": env.bool("REQUIRE_VERIFIED_EMAIL", False),
+                "google": Federation(
+                    client_id=env.str("GOOGLE_CLIENT_ID", ""),
+                    client_secret=secret(env, "GOOGLE_CLIENT_SECRET", ""),
+                    url=env.str("GOOGLE_ISSUER", "https://accounts.google.com"),
+                ),
+                "github": Federation(
+                    client_id=env.str("GITHUB_CLIENT_ID", ""),
+                    client_secret=secret(env, "GITHUB_CLIENT_SECRET", ""),
+                    url=env.str("GITHUB_URL", "https://github.com"),
+                    api_url=env.str("GITHUB_API_URL", "https://api.github.com"),
+                ),
                 "rate_limits_enabled": env.bool("RATE_LIMITS_ENABLED", True),
                 "dpop_nonce_required": env.bool("DPOP_NONCE_REQUIRED", True),
                 "resources": frozenset(env.list("RESOURCES", SERVICES) or ()),

@@ -49,7 +49,7 @@ def _ensure_admin(session: Session, email: str, password: str) -> None:
 
 def _register(session: Session, variable: str, user: SeededUser, *, role: str) -> None:
     try:
-        accounts.register(session, **user.model_dump(), role=role)
+        accounts.register(session, **user.model_dump(), role=role, email_verified=True)
     except DomainError as error:
         raise _config_error(variable, user.username, error) from None
 

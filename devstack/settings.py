@@ -74,6 +74,11 @@ class Settings:
         return self.data / "logs"
 
     @property
+    def mail(self) -> Path:
+        """Where the mails of a store without a mail server are, as .eml files."""
+        return self.data / "mail"
+
+    @property
     def postgres_port(self) -> int:
         return self._shifted(POSTGRES_PORT)
 
@@ -125,6 +130,7 @@ class Settings:
             "DATABASE_URL": self._role_url(admin_url, service.schema),
             "EVENT_BUS_URL": self.given_bus or self._role_url(admin_url, BUS_ROLE),
             "SERVICE_CLIENT_SECRET": client_secret(self.vault, service.name),
+            "MAIL_URL": self.inherited.get("MAIL_URL", f"file://{self.mail}"),
         }
         return given | (self._of_auth() if service.name == "auth" else {})
 

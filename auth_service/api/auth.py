@@ -7,9 +7,10 @@ from typing import Any
 from flask import Blueprint
 from pydantic import Field
 
-from auth_service.api.authority import authority, client_address, end_sign_in, signed_in_user, user_agent
+from auth_service.api import entering
+from auth_service.api.authority import authority, client_address, end_sign_in, signed_in_user
 from auth_service.api.schemas import Password, TokenAnswer, UserAnswer, user_answer
-from auth_service.domain import accounts, first_party, sessions, sign_in
+from auth_service.domain import accounts, first_party, letters, second_factor, sessions, sign_in
 from common.api import Request, accepts, returns
 from common.auth import public, requires_user
 from common.db import session
@@ -27,6 +28,7 @@ class Registration(Request):
 class Credentials(Request):
     identifier: str = Field(max_length=500, description="username or mail address")
     password: Password
+    otp: str | None = Field(None, max_length=100, description="where a second factor is set up; or a recovery code")
 
 
 class RefreshRequest(Request):
@@ -43,6 +45,7 @@ class PasswordLoginDisabled(NotFound):
 @returns(UserAnswer, 201)
 def register(body: Registration) -> dict[str, Any]:
     user = accounts.register(session, username=body.username, email=body.email, password=body.password)
+    letters.ask_to_verify(session, user, authority.config.public_url)
     return user_answer(user)
 
 
@@ -61,8 +64,10 @@ def login(body: Credentials) -> tuple[dict[str, Any], int, dict[str, str]]:
         address=client_address(),
         throttled=config.rate_limits_enabled,
     )
+    throttled = config.rate_limits_enabled
+    second = second_factor.require(session, authority.vault, user, body.otp, throttled=throttled)
     life = config.refresh_family_life
-    started = sessions.start(session, user, life=life, user_agent=user_agent(), address=client_address())
+    started = entering.start_program(user, (*sessions.PASSWORD_ONLY, *second), life)
     return _uncached(first_party.tokens(session, authority.issuer, user, started, life=life))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import cast
 from uuid import UUID
 
@@ -23,8 +24,11 @@ from auth_service.domain.secrecy import Vault
 from auth_service.domain.tokens import Issuer
 from auth_service.models import Client, SignInSession, TokenFamily, User
 from common.auth import current_user
-from common.db import current_database, session, transaction
+from common.db import current_database, session, transaction, utcnow
 from common.errors import Forbidden, Unauthorized
+
+RECENTLY = timedelta(minutes=15)
+"""How long ago somebody may have proved who they are, to change what they prove it by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,32 @@ def account_holder() -> User:
     if not _is_the_stores_own(current_user().client_id):
         raise Forbidden("Only the store's own programs can change an account.")
     return user
+
+
+def current_sign_in() -> SignInSession:
+    """The session of the token. Raises Unauthorized."""
+    return session.get_one(SignInSession, _uuid(current_user().claims.get("sid")))
+
+
+def recent_account_holder() -> User:
+    """As account_holder, who proved it a short while ago (RFC 9470): what they prove it by may be changed.
+
+    Raises Unauthorized or Forbidden.
+    """
+    user = account_holder()
+    if utcnow() - current_sign_in().authenticated_at > RECENTLY:
+        raise SignInTooOld
+    return user
+
+
+class SignInTooOld(Unauthorized):
+    """RFC 9470 section 3."""
+
+    code = "sign_in_too_old"
+
+    def __init__(self) -> None:
+        super().__init__("Sign in again to change this.", error="insufficient_user_authentication")
+        self.headers["WWW-Authenticate"] += f', max_age="{int(RECENTLY.total_seconds())}"'
 
 
 def _is_the_stores_own(client_id: str) -> bool:

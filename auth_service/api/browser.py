@@ -6,23 +6,26 @@ import hmac
 import secrets
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from flask import Response, make_response, redirect, render_template, request
 from sqlalchemy.orm import Session
 
-from auth_service.api.authority import authority
+from auth_service.api.authority import RECENTLY, authority
 from auth_service.domain import redirects, sessions
 from auth_service.domain.oauth.requests import Parameters
 from auth_service.models import Client, SignInSession, User
-from common.errors import Forbidden
+from common.db import end_request_session, utcnow
+from common.errors import DomainError, Forbidden, Unauthorized
 
 DEMANDED = "demanded"
 """Our own parameter on the way back to /authorize: since when this request has asked for a sign-in."""
 
 HOME = "/"
 RETURNS = ("/authorize?", "/account/device?")
+OWN_PAGES = frozenset({"/account", "/account/security", "/account/devices", "/account/apps", "/account/password"})
 MAX_RETURN = 8000
 
 
@@ -32,12 +35,38 @@ class ForeignForm(Forbidden):
     code = "form_expired"
 
 
+class NotSignedIn(Unauthorized):
+    """The page is for who is signed in, or has been lately: sign in, and come back to `path`."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("Sign in first.")
+        self.path = path
+
+
+def cookie_name(name: str) -> str:
+    return f"__Host-{name}" if authority.config.is_https else name
+
+
 def sign_in_cookie() -> str:
-    return "__Host-sign_in" if authority.config.is_https else "sign_in"
+    return cookie_name("sign_in")
 
 
 def form_cookie() -> str:
-    return "__Host-form" if authority.config.is_https else "form"
+    return cookie_name("form")
+
+
+def keep(response: Response, name: str, value: str, life: timedelta) -> None:
+    """A cookie of a sign-in that is under way."""
+    _set_cookie(response, cookie_name(name), value, max_age=int(life.total_seconds()))
+
+
+def require_signed_in(on: Session, path: str, *, recently: bool = False) -> tuple[SignInSession, User]:
+    """Who looks at the page `path`. Raises NotSignedIn."""
+    current = signed_in(on)
+    if current is None or (recently and utcnow() - current[0].authenticated_at > RECENTLY):
+        raise NotSignedIn(path)
+    sessions.touch(on, current[0].id)
+    return current
 
 
 def signed_in(on: Session) -> tuple[SignInSession, User] | None:
@@ -54,7 +83,14 @@ def forget(response: Response) -> None:
 
 
 def page(
-    template: str, *, on: Session, return_to: str, status: int = 200, also_to: str | None = None, **values: Any
+    template: str,
+    *,
+    on: Session,
+    return_to: str,
+    status: int = 200,
+    also_to: str | None = None,
+    scripts: bool = False,
+    **values: Any,
 ) -> Response:
     """A page with its form's proof. `return_to` is where it leads, and a form must be allowed to lead there.
 
@@ -65,12 +101,15 @@ def page(
     response = make_response(render_template(f"account/{template}", **values), status)
     if form_cookie() not in request.cookies:
         _set_cookie(response, form_cookie(), nonce)
-    return protect(response, redirects.form_target(also_to) if also_to else _form_target(on, return_to))
+    target = redirects.form_target(also_to) if also_to else _form_target(on, return_to)
+    return protect(response, target, scripts=scripts)
 
 
-def protect(response: Response, form_target: str = "") -> Response:
-    """No scripts, no frames, no cache, no address passed on."""
+def protect(response: Response, form_target: str = "", *, scripts: bool = False) -> Response:
+    """No scripts but, where needed, our own files; no frames, no cache, no address passed on."""
     policy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+    if scripts:
+        policy += "; script-src 'self'; connect-src 'self'"
     response.headers["Content-Security-Policy"] = f"{policy}; form-action 'self' {form_target}".strip()
     response.headers["X-Frame-Options"] = "DENY"
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -99,7 +138,7 @@ def safe_return(given: str | None) -> str:
     """Where to go after signing in: back to a page of ours that asked for it, or home; never to another site."""
     given = given or ""
     harmless = len(given) <= MAX_RETURN and given.isprintable() and "\\" not in given
-    return given if harmless and given.startswith(RETURNS) else HOME
+    return given if harmless and (given.startswith(RETURNS) or given in OWN_PAGES) else HOME
 
 
 def returning(pairs: Sequence[tuple[str, str]]) -> str:
@@ -118,6 +157,21 @@ def demanded_at(pairs: Sequence[tuple[str, str]]) -> float | None:
     plain = urlencode([pair for pair in pairs if pair[0] != DEMANDED])
     genuine = hmac.compare_digest(_stamp(moment, plain).encode(), stamp.encode("utf-8", "replace"))
     return float(moment) if genuine else None
+
+
+def query(return_to: str) -> str:
+    return urlencode({"return_to": return_to})
+
+
+def sign_in_first(error: NotSignedIn) -> Response:
+    end_request_session(commit=False)
+    return see_other(f"/account/sign-in?{query(error.path)}")
+
+
+def refused(error: DomainError) -> Response:
+    """A refusal as a page; one that counts is committed as in the JSON API."""
+    end_request_session(commit=error.keeps_changes)
+    return error_page(error.status, str(error.detail))
 
 
 def error_page(status: int, message: str) -> Response:

@@ -6,10 +6,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from flask import Blueprint, Response, request
 
-from auth_service.api import browser
-from auth_service.api.authority import authority, client_address, user_agent
-from auth_service.domain import accounts, sessions, sign_in
-from auth_service.models import User
+from auth_service import federation
+from auth_service.api import browser, entering
+from auth_service.api.authority import authority, client_address
+from auth_service.domain import accounts, letters, sessions, sign_in
+from auth_service.domain.identities import NAMES
 from common.auth import public
 from common.db import end_request_session, session
 from common.errors import Conflict, DomainError, Invalid, Unavailable
@@ -22,7 +23,15 @@ api = Blueprint(
     static_folder="../static",
     static_url_path="/static",
 )
-REFUSALS = (browser.ForeignForm, accounts.WrongCredentials, sign_in.SignInThrottled, Invalid, Conflict, Unavailable)
+REFUSALS = (
+    browser.ForeignForm,
+    entering.EmailUnverified,
+    accounts.WrongCredentials,
+    sign_in.SignInThrottled,
+    Invalid,
+    Conflict,
+    Unavailable,
+)
 
 
 @api.get("/sign-in")
@@ -36,19 +45,20 @@ def sign_in_page() -> Response:
 @public
 def submit_sign_in() -> Response:
     return_to = browser.safe_return(request.form.get("return_to"))
-    identifier = _text("identifier")
+    identifier = text("identifier")
     try:
         browser.require_own_form()
         user = sign_in.with_password(
             session,
             identifier=identifier,
-            password=_text("password", strip=False),
+            password=text("password", strip=False),
             address=client_address(),
             throttled=authority.config.rate_limits_enabled,
         )
+        entered = entering.enter(session, user, return_to, sessions.PASSWORD_ONLY)
     except REFUSALS as error:
-        return _again(error, _sign_in_form(return_to, identifier=identifier, refusal=error))
-    return _welcome(user, return_to)
+        return again(error, _sign_in_form(return_to, identifier=identifier, refusal=error))
+    return entered
 
 
 @api.get("/register")
@@ -61,32 +71,19 @@ def register_page() -> Response:
 @public
 def submit_registration() -> Response:
     return_to = browser.safe_return(request.form.get("return_to"))
-    username, email = _text("username"), _text("email")
+    username, email = text("username"), text("email")
     try:
         browser.require_own_form()
-        user = accounts.register(session, username=username, email=email, password=_text("password", strip=False))
+        user = accounts.register(session, username=username, email=email, password=text("password", strip=False))
+        letters.ask_to_verify(session, user, authority.config.public_url)
     except REFUSALS as error:
-        return _again(error, _register_form(return_to, username=username, email=email, refusal=error))
-    return _welcome(user, return_to)
+        return again(error, _register_form(return_to, username=username, email=email, refusal=error))
+    if authority.config.require_verified_email:
+        return browser.plain_page("look_into_mail.html", email=user.email, why="Confirm your address, then sign in.")
+    return entering.let_in(session, user, return_to, sessions.PASSWORD_ONLY)
 
 
-def _welcome(user: User, return_to: str) -> Response:
-    """Signed in: a new cookie, whatever the browser held before."""
-    current = browser.signed_in(session)
-    _, cookie = sessions.start_in_browser(
-        session,
-        user,
-        life=authority.config.sign_in_life,
-        user_agent=user_agent(),
-        address=client_address(),
-        replaces=current[0] if current else None,
-    )
-    response = browser.see_other(return_to)
-    browser.remember(response, cookie)
-    return response
-
-
-def _again(error: DomainError, form: Response) -> Response:
+def again(error: DomainError, form: Response) -> Response:
     """The form once more, with what was wrong; a failure that counts is committed as in the JSON API."""
     end_request_session(commit=error.keeps_changes)
     form.headers.extend({name: value for name, value in error.headers.items() if name == "Retry-After"})
@@ -101,6 +98,8 @@ def _sign_in_form(return_to: str, *, identifier: str = "", refusal: DomainError 
         on=session,
         identifier=identifier,
         message=refusal.detail if refusal else None,
+        query=urlencode({"return_to": return_to}),
+        providers={each: NAMES[each] for each in federation.offered(authority.config)},
         register_url=f"/account/register?{urlencode({'return_to': return_to})}",
     )
 
@@ -115,12 +114,12 @@ def _register_form(
         on=session,
         username=username,
         email=email,
-        problems=_problems(refusal),
+        problems=problems_of(refusal),
         sign_in_url=f"/account/sign-in?{urlencode({'return_to': return_to})}",
     )
 
 
-def _problems(refusal: DomainError | None) -> dict[str, str]:
+def problems_of(refusal: DomainError | None) -> dict[str, str]:
     """Messages by field; one that belongs to no field stands under the empty name."""
     if refusal is None:
         return {}
@@ -138,7 +137,7 @@ def _login_hint(return_to: str) -> str:
     return given[0].replace("\x00", "")[:254]
 
 
-def _text(name: str, *, strip: bool = True) -> str:
+def text(name: str, *, strip: bool = True) -> str:
     """A field as typed, without what a database cannot hold."""
     value = request.form.get(name, "").replace("\x00", "")[:1000]
     return value.strip() if strip else value

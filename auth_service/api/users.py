@@ -7,9 +7,9 @@ from typing import Any
 from flask import Blueprint
 from pydantic import Field
 
-from auth_service.api.authority import account_holder, signed_in_user
+from auth_service.api.authority import account_holder, authority, signed_in_user
 from auth_service.api.schemas import UserAnswer, user_answer
-from auth_service.domain import accounts
+from auth_service.domain import accounts, letters
 from common.api import Request, accepts, returns
 from common.auth import requires_user
 from common.db import session
@@ -43,6 +43,7 @@ def me() -> dict[str, Any]:
 def replace(body: Account) -> dict[str, Any]:
     user = account_holder()
     accounts.rename(session, user, username=body.username, email=body.email)
+    letters.ask_to_verify(session, user, authority.config.public_url)
     return user_answer(user)
 
 
@@ -54,6 +55,8 @@ def change(body: AccountChange) -> dict[str, Any]:
     user = account_holder()
     given = body.model_dump(exclude_unset=True)
     accounts.rename(session, user, **({"username": user.username, "email": user.email} | given))
+    if "email" in given:
+        letters.ask_to_verify(session, user, authority.config.public_url)
     return user_answer(user)
 
 

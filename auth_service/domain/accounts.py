@@ -61,13 +61,25 @@ def email_problem(email: str) -> str | None:
     return None
 
 
-def register(session: Session, *, username: str, email: str, password: str, role: str = "customer") -> User:
+def register(
+    session: Session, *, username: str, email: str, password: str, role: str = "customer", email_verified: bool = False
+) -> User:
     """Make an account. Raises Invalid with every field in error, UsernameTaken or EmailTaken."""
     _require_valid(username=username_problem(username), email=email_problem(email), password=weakness(password))
     _require_free(session, username, email)
-    user = User(id=new_id(), password_hash=passwords.hash_password(password), role=role)
+    user = User(id=new_id(), password_hash=passwords.hash_password(password), role=role, email_verified=email_verified)
     _name(session, user, username, email)
     record(session, UserRegistered(user_id=user.id, username=user.username, email=user.email, role=role))
+    return user
+
+
+def register_without_password(session: Session, *, username: str, email: str) -> User:
+    """An account whose address another provider vouches for. Raises as `register` does."""
+    _require_valid(username=username_problem(username), email=email_problem(email))
+    _require_free(session, username, email)
+    user = User(id=new_id(), role="customer", email_verified=True)
+    _name(session, user, username, email)
+    record(session, UserRegistered(user_id=user.id, username=user.username, email=user.email, role=user.role))
     return user
 
 

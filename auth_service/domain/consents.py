@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from auth_service.models import Client, Consent
+from auth_service.models import Client, Consent, TokenFamily
 from common.db import utcnow
 
 
@@ -30,3 +31,13 @@ def give(session: Session, user_id: UUID, client: Client, scope: str) -> None:
             set_={"scope": statement.excluded.scope, "granted_at": statement.excluded.granted_at},
         )
     )
+
+
+def withdraw(session: Session, user_id: UUID, client_id: str) -> None:
+    """The client may nothing any more, and its tokens end."""
+    session.execute(
+        update(TokenFamily)
+        .where(TokenFamily.user_id == user_id, TokenFamily.client_id == client_id, TokenFamily.revoked_at.is_(None))
+        .values(revoked_at=utcnow(), revoked_because="consent_withdrawn")
+    )
+    session.execute(delete(Consent).where(Consent.user_id == user_id, Consent.client_id == client_id))

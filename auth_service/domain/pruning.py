@@ -14,6 +14,7 @@ from auth_service.models import (
     PushedRequest,
     SignInSession,
     SpentProof,
+    Ticket,
     TokenFamily,
 )
 from common.db import utcnow
@@ -32,6 +33,7 @@ def prune(session: Session) -> None:
         (PushedRequest.expires_at, now),
         (DeviceCode.expires_at, now - KEEP_CODES),
         (SpentProof.expires_at, now),
+        (Ticket.expires_at, now),
     ):
         model = column.class_
         key = next(iter(model.__mapper__.primary_key))

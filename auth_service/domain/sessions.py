@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, Select, and_, distinct, exists, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from auth_service.domain import logout_notices
 from auth_service.domain.secrecy import digest
-from auth_service.models import SignInSession, TokenFamily, User
+from auth_service.models import Client, SignInSession, TokenFamily, User
 from common.db import utcnow
+from common.errors import NotFound
 
+STORE = "Bookstore"
+"""What the store's own programs are called, which are no registered clients."""
+PASSWORD_ONLY = ("pwd",)
 SEEN_EVERY = timedelta(minutes=1)
 MAX_USER_AGENT = 300
 
 
-def start(session: Session, user: User, *, life: timedelta, user_agent: str, address: str) -> SignInSession:
+def start(
+    session: Session,
+    user: User,
+    *,
+    life: timedelta,
+    user_agent: str,
+    address: str,
+    amr: Collection[str] = PASSWORD_ONLY,
+) -> SignInSession:
     """A session of a program, which holds tokens and no cookie."""
     started = SignInSession(
         user_id=user.id,
         user_agent=user_agent[:MAX_USER_AGENT],
         address=address,
+        amr=list(amr),
         authenticated_at=utcnow(),
         expires_at=utcnow() + life,
     )
@@ -33,16 +48,24 @@ def start(session: Session, user: User, *, life: timedelta, user_agent: str, add
 
 
 def start_in_browser(
-    session: Session, user: User, *, life: timedelta, user_agent: str, address: str, replaces: SignInSession | None
+    session: Session,
+    user: User,
+    *,
+    life: timedelta,
+    user_agent: str,
+    address: str,
+    replaces: SignInSession | None,
+    amr: Collection[str] = PASSWORD_ONLY,
 ) -> tuple[SignInSession, str]:
     """A session and its new cookie. Proving oneself again continues the session; another person's is ended."""
     if replaces is not None and replaces.user_id == user.id:
         current = replaces
         current.authenticated_at, current.expires_at = utcnow(), utcnow() + life
+        current.amr, current.last_seen_at = list(amr), utcnow()
     else:
         if replaces is not None:
             end(session, replaces.id)
-        current = start(session, user, life=life, user_agent=user_agent, address=address)
+        current = start(session, user, life=life, user_agent=user_agent, address=address, amr=amr)
     cookie = secrets.token_urlsafe(32)
     current.cookie_hash = digest(cookie)
     session.flush()
@@ -89,4 +112,43 @@ def end(session: Session, session_id: UUID) -> None:
         update(SignInSession)
         .where(SignInSession.id == session_id)
         .values(ended_at=func.coalesce(SignInSession.ended_at, now), cookie_hash=None)
+    )
+
+
+def end_all(session: Session, user_id: UUID, *, but: UUID | None = None) -> None:
+    """Sign the person out everywhere, or everywhere else."""
+    live = select(SignInSession.id).where(SignInSession.user_id == user_id, SignInSession.ended_at.is_(None))
+    for session_id in session.scalars(live.order_by(SignInSession.id)).all():
+        if session_id != but:
+            end(session, session_id)
+
+
+def end_own(session: Session, user_id: UUID, session_id: UUID) -> None:
+    """End one of the person's sessions. Raises NotFound for anybody else's."""
+    found = session.get(SignInSession, session_id)
+    if found is None or found.user_id != user_id or not found.is_live:
+        raise NotFound("There is no such session.")
+    end(session, session_id)
+
+
+def living(user_id: UUID) -> Select[Any]:
+    """The person's sessions that can still be used, each with the names of the clients that hold tokens of it."""
+    names = (
+        select(func.string_agg(distinct(func.coalesce(Client.client_name, STORE)), literal(", ")))
+        .select_from(TokenFamily)
+        .outerjoin(Client, Client.client_id == TokenFamily.client_id)
+        .where(_usable_family())
+        .correlate(SignInSession)
+        .scalar_subquery()
+    )
+    in_use = exists().where(_usable_family()).correlate(SignInSession)
+    has_cookie = and_(SignInSession.cookie_hash.is_not(None), SignInSession.expires_at > utcnow())
+    return select(SignInSession, func.coalesce(names, STORE).label("client")).where(
+        SignInSession.user_id == user_id, SignInSession.ended_at.is_(None), or_(has_cookie, in_use)
+    )
+
+
+def _usable_family() -> ColumnElement[bool]:
+    return and_(
+        TokenFamily.session_id == SignInSession.id, TokenFamily.revoked_at.is_(None), TokenFamily.expires_at > utcnow()
     )

@@ -49,6 +49,15 @@ def guesses(kind: str, who: str) -> Sequence[Counter]:
     return (Counter(_digest(kind, who), MOST_PER_ACCOUNT, forgiven=True),)
 
 
+def is_used_up(session: Session, counted: Sequence[Counter]) -> bool:
+    """As require_patience, for what is then silently left undone."""
+    try:
+        require_patience(session, counted)
+    except SignInThrottled:
+        return True
+    return False
+
+
 def require_patience(session: Session, counted: Sequence[Counter]) -> None:
     """Raises SignInThrottled when one of the counters is used up."""
     most = {counter.key: counter.most for counter in counted}

@@ -1,0 +1,160 @@
+"""Mail: after the commit, once, again when it certainly did not go, and never when it may have gone."""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from email import message_from_bytes
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from common import mail
+from common.db import Database, utcnow
+from devstack.ports import free_port
+
+SENDER = "Bookstore <shop@bookstore.example>"
+
+
+class SmtpServer(socketserver.ThreadingTCPServer):
+    """Takes mail as RFC 5321 has it; `behaviour` is what it does with the message: take, refuse or break."""
+
+    allow_reuse_address = daemon_threads = True
+    behaviour = "take"
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Conversation)
+        self.taken: list[bytes] = []
+
+    @property
+    def url(self) -> str:
+        return f"smtp://127.0.0.1:{self.server_address[1]}"
+
+
+class Conversation(socketserver.StreamRequestHandler):
+    server: SmtpServer
+
+    def say(self, line: str) -> None:
+        self.wfile.write(f"{line}\r\n".encode())
+
+    def handle(self) -> None:
+        self.say("220 ready")
+        while line := self.rfile.readline().decode().strip().upper():
+            if line.startswith("RCPT") and self.server.behaviour == "refuse":
+                self.say("450 mailbox busy")
+            elif line == "DATA":
+                self.say("354 go on")
+                message = b"".join(iter(self.rfile.readline, b".\r\n"))
+                if self.server.behaviour == "break":
+                    return
+                self.server.taken.append(message)
+                self.say("250 taken")
+            elif line == "QUIT":
+                self.say("221 bye")
+                return
+            else:
+                self.say("250 ok")
+
+
+@pytest.fixture
+def smtp() -> Iterator[SmtpServer]:
+    with SmtpServer() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def posted(database: Database) -> Iterator[Database]:
+    """A database in which one mail waits."""
+    mail.metadata.create_all(database.engine)
+    with database.transaction() as session:
+        for _ in range(2):
+            mail.post(session, key="one", to="ann@example.com", template=TEMPLATE, context=CONTEXT)
+    yield database
+    mail.metadata.drop_all(database.engine)
+
+
+TEMPLATE = mail.Template("auth_service", "verify_email")
+CONTEXT = {"username": "<b>Ann</b>", "link": "https://books.example/x?token=1"}
+
+
+def state(database: Database) -> Any:
+    with database.read() as session:
+        return session.execute(mail.table.select()).one()
+
+
+def due_now(database: Database) -> None:
+    with database.transaction() as session:
+        session.execute(update(mail.table).values(due_at=utcnow() - timedelta(seconds=1)))
+
+
+def test_a_mail_is_sent_once_as_text_and_html(posted: Database, smtp: SmtpServer) -> None:
+    mailer = mail.SmtpMailer(smtp.url)
+    assert [mail.send_due(posted, mailer, SENDER) for _ in range(2)] == [1, 0]
+    (taken,) = smtp.taken
+    message = message_from_bytes(taken)
+    assert (message["To"], message["Subject"]) == ("ann@example.com", "Confirm your mail address")
+    text, html = (str(part.get_payload(decode=True), "utf-8") for part in message.get_payload())
+    assert "<b>Ann</b>" in text
+    assert "&lt;b&gt;Ann&lt;/b&gt;" in html
+    assert state(posted).sent_at is not None
+
+
+def test_what_was_refused_is_sent_later(posted: Database, smtp: SmtpServer) -> None:
+    smtp.behaviour = "refuse"
+    mailer = mail.SmtpMailer(smtp.url)
+    assert mail.send_due(posted, mailer, SENDER) == 1
+    row = state(posted)
+    assert (row.attempts, row.sent_at, row.failed_at) == (1, None, None)
+    assert row.due_at > utcnow()
+    assert mail.send_due(posted, mailer, SENDER) == 0, "not before its time"
+    smtp.behaviour = "take"
+    due_now(posted)
+    assert mail.send_due(posted, mailer, SENDER) == 1
+    assert len(smtp.taken) == 1
+
+
+def test_a_server_that_is_down_loses_nothing_and_is_given_up_in_the_end(posted: Database) -> None:
+    mailer = mail.SmtpMailer(f"smtp://127.0.0.1:{free_port()}")
+    for _ in range(mail.MAX_ATTEMPTS):
+        due_now(posted)
+        assert mail.send_due(posted, mailer, SENDER) == 1
+    assert state(posted).failed_at is not None
+    due_now(posted)
+    assert mail.send_due(posted, mailer, SENDER) == 0
+
+
+def test_what_may_have_gone_is_not_sent_again(posted: Database, smtp: SmtpServer) -> None:
+    smtp.behaviour = "break"
+    mail.send_due(posted, mail.SmtpMailer(smtp.url), SENDER)
+    assert state(posted).failed_at is not None
+    due_now(posted)
+    assert mail.send_due(posted, mail.SmtpMailer(smtp.url), SENDER) == 0
+
+
+def test_a_transaction_that_fails_sends_nothing(posted: Database) -> None:
+    def fail() -> None:
+        with posted.transaction() as session:
+            mail.post(session, key="two", to="bob@example.com", template=TEMPLATE, context=CONTEXT)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert state(posted).key == "one"
+
+
+def test_without_a_server_mails_are_files(posted: Database, tmp_path: Path) -> None:
+    mailer = mail.FolderMailer(tmp_path / "mail")
+    mail.send_due(posted, mailer, SENDER)
+    (file,) = (tmp_path / "mail").iterdir()
+    assert message_from_bytes(file.read_bytes())["To"] == "ann@example.com"
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    with pytest.raises(mail.NotSent):
+        mail.FolderMailer(tmp_path / "taken").send(EmailMessage())
