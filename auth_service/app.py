@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from flask import Flask
 
-from auth_service.api import auth, authorize, clients, discovery, pages, token, userinfo, users
-from auth_service.api.authority import Authority, OwnKeys
+from auth_service.api import (
+    admin_users,
+    audit,
+    auth,
+    authorize,
+    clients,
+    discovery,
+    internal,
+    pages,
+    token,
+    userinfo,
+    users,
+)
+from auth_service.api.authority import Authority, OwnKeys, OwnRevocations
 from auth_service.config import AuthConfig
 from common.app import service_app
 from common.auth import KeySource
 
 
 def create_app(config: AuthConfig, keys: KeySource | None = None) -> Flask:
-    authority = Authority.of(config)
+    authority, revocations = Authority.of(config), OwnRevocations()
     app = service_app(
         config,
         blueprints=[
@@ -24,8 +36,13 @@ def create_app(config: AuthConfig, keys: KeySource | None = None) -> Flask:
             auth.api,
             users.api,
             clients.api,
+            admin_users.api,
+            audit.api,
+            internal.api,
         ],
         keys=keys or OwnKeys(authority.keys),
+        revocations=revocations,
     )
+    revocations.database = lambda: app.extensions["database"]
     app.extensions["authority"] = authority
     return app

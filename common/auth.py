@@ -7,7 +7,7 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
@@ -117,19 +117,39 @@ def parse_jwks(document: dict[str, Any]) -> dict[str, PyJWK]:
     return keys
 
 
-class TokenVerifier:
-    """Verifies access tokens and remembers the good ones, by hash, until they expire."""
+class Refusals(Protocol):
+    def refuse(self, claims: Mapping[str, Any]) -> bool:
+        """Whether a token of these claims was revoked."""
 
-    def __init__(self, *, issuer: str, audience: str, keys: KeySource, capacity: int = 10_000) -> None:
+
+class TokenVerifier:
+    """Verifies access tokens and remembers the good ones, by hash, until they expire or are revoked."""
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        audience: str,
+        keys: KeySource,
+        revocations: Refusals | None = None,
+        capacity: int = 10_000,
+    ) -> None:
         self._issuer = issuer
         self._audience = audience
         self._keys = keys
+        self._revocations = revocations
         self._capacity = capacity
         self._verified: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
         self._lock = threading.Lock()
 
     def verify(self, token: str) -> Principal:
         """The token's bearer. Raises Unauthorized for whatever is wrong with it, and Unavailable without keys."""
+        principal = self._signed(token)
+        if self._revocations is not None and self._revocations.refuse(principal.claims):
+            raise _invalid_token("The access token was revoked.")
+        return principal
+
+    def _signed(self, token: str) -> Principal:
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         remembered = self._verified.get(digest)
         if remembered and remembered[0] > time.time():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from flask import current_app, request
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from werkzeug.local import LocalProxy
 
 from auth_service.config import AuthConfig
-from auth_service.domain import families, sessions
+from auth_service.domain import families, revocations, sessions
 from auth_service.domain.clients import FIRST_PARTY
 from auth_service.domain.keys import KeyRing
 from auth_service.domain.oauth.server import Terms, TokenServer
@@ -21,8 +22,9 @@ from auth_service.domain.secrecy import Vault
 from auth_service.domain.tokens import Issuer
 from auth_service.models import Client, SignInSession, TokenFamily, User
 from common.auth import current_user
-from common.db import current_database, session
+from common.db import Database, current_database, session
 from common.errors import Forbidden, Unauthorized
+from common.revocation import Revocations
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,22 @@ class OwnKeys:
     def find(self, kid: str) -> PyJWK | None:
         with current_database().read() as reading:
             return self._ring.find(reading, kid)
+
+
+class OwnRevocations:
+    """What was revoked, read where it is written; the application's database is known once it exists."""
+
+    def __init__(self) -> None:
+        self.database: Callable[[], Database] | None = None
+        self._known = Revocations(self._feed)
+
+    def refuse(self, claims: Mapping[str, Any]) -> bool:
+        return self._known.refuse(claims)
+
+    def _feed(self, after: int) -> dict[str, Any]:
+        assert self.database is not None
+        with self.database().read() as reading:
+            return revocations.since(reading, after)
 
 
 authority: Authority = cast(Authority, LocalProxy(lambda: current_app.extensions["authority"]))

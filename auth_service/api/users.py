@@ -9,7 +9,7 @@ from pydantic import Field
 
 from auth_service.api.authority import account_holder, signed_in_user
 from auth_service.api.schemas import UserAnswer, user_answer
-from auth_service.domain import accounts
+from auth_service.domain import accounts, administration
 from common.api import Request, accepts, returns
 from common.auth import requires_user
 from common.db import session
@@ -62,5 +62,5 @@ def change(body: AccountChange) -> dict[str, Any]:
 @returns(None, 204)
 def erase() -> tuple[str, int]:
     """Forget me, here and by an event in every service. Orders stay, without a name."""
-    accounts.erase(session, account_holder())
+    administration.erase(session, account_holder())
     return "", 204
