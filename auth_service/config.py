@@ -49,6 +49,7 @@ class AuthConfig(ServiceConfig):
 
     key_encryption_keys: tuple[str, ...]
     signing_algorithm: str
+    key_rotation: timedelta | None
     admin_email: str
     admin_password: str
     bootstrap_clients: tuple[BootstrapClient, ...]
@@ -76,6 +77,7 @@ class AuthConfig(ServiceConfig):
                 "signing_algorithm": env.str(
                     "SIGNING_ALGORITHM", "ES256", validate=validate.OneOf(["ES256", "EdDSA", "RS256"])
                 ),
+                "key_rotation": _rotation(env),
                 "admin_email": env.str("ADMIN_EMAIL", ""),
                 "admin_password": secret(env, "ADMIN_PASSWORD", ""),
                 "bootstrap_clients": _objects(env, "BOOTSTRAP_CLIENTS", BootstrapClient),
@@ -99,6 +101,11 @@ def _lifetimes(env: Env) -> dict[str, timedelta]:
         "authorization_code_life": seconds("AUTHORIZATION_CODE_SECONDS", 60, 60),
         "sign_in_life": seconds("SIGN_IN_SECONDS", 12 * 3600, 30 * 86400),
     }
+
+
+def _rotation(env: Env) -> timedelta | None:
+    days = env.int("KEY_ROTATION_DAYS", 90, validate=validate.Range(min=0, max=3650))
+    return timedelta(days=days) if days else None
 
 
 def _encryption_keys(env: Env) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ class StaticKeys:
 class JwksKeys:
     """The issuer's keys, fetched when one is asked for that is not known, but not more often than allowed."""
 
-    def __init__(self, url: str, *, min_interval: float = 2.0, max_age: float = 300.0) -> None:
+    def __init__(self, url: str, *, min_interval: float = 0.5, max_age: float = 300.0) -> None:
         """Unknown key ids cause at most one fetch per `min_interval`; all is refetched after `max_age` (seconds)."""
         self._url = url
         self._min_interval = min_interval

@@ -35,8 +35,8 @@ class KeyRing:
     """
 
     def __init__(self, vault: Vault, algorithm: str) -> None:
-        self._vault = vault
-        self._algorithm = algorithm
+        self.vault = vault
+        self.algorithm = algorithm
         self._opened: dict[str, Signer] = {}
 
     def signer(self, session: Session) -> Signer:
@@ -61,24 +61,25 @@ class KeyRing:
         session.execute(text("SELECT pg_advisory_xact_lock(hashtext(current_schema() || '.signing_keys'))"))
         created = self._active(session)
         if created is None:
-            created = self._generate()
+            created = self.generate("active")
             session.add(created)
             session.flush()
         return created
 
-    def _generate(self) -> SigningKey:
-        private = _new_private_key(self._algorithm)
+    def generate(self, state: str) -> SigningKey:
+        """A new key pair, its private half encrypted; not stored yet."""
+        private = _new_private_key(self.algorithm)
         kid = digest(str(new_id())).hex()[:16]
         return SigningKey(
             kid=kid,
-            algorithm=self._algorithm,
-            public_jwk=_public_jwk(private) | {"kid": kid, "alg": self._algorithm, "use": "sig"},
-            private_key=self._vault.encrypt(_pem(private)),
-            state="active",
+            algorithm=self.algorithm,
+            public_jwk=_public_jwk(private) | {"kid": kid, "alg": self.algorithm, "use": "sig"},
+            private_key=self.vault.encrypt(_pem(private)),
+            state=state,
         )
 
     def _open(self, sealed: bytes) -> PrivateKey:
-        opened = serialization.load_pem_private_key(self._vault.decrypt(bytes(sealed)), password=None)
+        opened = serialization.load_pem_private_key(self.vault.decrypt(bytes(sealed)), password=None)
         assert isinstance(opened, PrivateKey)
         return opened
 
