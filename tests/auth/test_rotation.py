@@ -25,9 +25,11 @@ from common.auth import JwksKeys, TokenVerifier
 from common.db import Database
 from tests.auth.support import ISSUER
 from tests.support.database import environment
+from tests.support.waiting import eventually
 
 OLD, NEW = "old-key-" * 5, "new-key-" * 5
 DAYS_90 = timedelta(days=90)
+FETCH_AT_MOST_EVERY = 0.55
 
 
 @pytest.fixture
@@ -157,10 +159,8 @@ def test_under_load_no_request_is_refused(
         thread.start()
     ring = KeyRing(Vault(config.key_encryption_keys), "ES256")
     for _ in range(3):
-        enough = len(used) + 30
-        deadline = time.monotonic() + 10
-        while len(used) < enough and not refused and time.monotonic() < deadline:
-            stop.wait(0.01)
+        began, enough = time.monotonic(), len(used) + 30
+        eventually(lambda: refused or (len(used) >= enough and time.monotonic() - began > FETCH_AT_MOST_EVERY))
         with database.transaction() as session:
             rotation.rotate(session, ring)
     stop.set()
