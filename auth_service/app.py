@@ -18,6 +18,7 @@ from auth_service.api import (
     users,
 )
 from auth_service.api.authority import Authority, OwnKeys, OwnRevocations
+from auth_service.api.peers import Peers
 from auth_service.config import AuthConfig
 from common.app import service_app
 from common.auth import KeySource
@@ -45,4 +46,5 @@ def create_app(config: AuthConfig, keys: KeySource | None = None) -> Flask:
     )
     revocations.database = lambda: app.extensions["database"]
     app.extensions["authority"] = authority
+    app.extensions["peers"] = Peers(config, authority.issuer, lambda: app.extensions["database"])
     return app

@@ -50,6 +50,9 @@ class AuthConfig(ServiceConfig):
     key_encryption_keys: tuple[str, ...]
     signing_algorithm: str
     key_rotation: timedelta | None
+    catalog_url: str
+    order_url: str
+    review_url: str
     admin_email: str
     admin_password: str
     bootstrap_clients: tuple[BootstrapClient, ...]
@@ -78,6 +81,9 @@ class AuthConfig(ServiceConfig):
                     "SIGNING_ALGORITHM", "ES256", validate=validate.OneOf(["ES256", "EdDSA", "RS256"])
                 ),
                 "key_rotation": _rotation(env),
+                "catalog_url": str(env.str("CATALOG_URL", "http://127.0.0.1:8102")).rstrip("/"),
+                "order_url": str(env.str("ORDER_URL", "http://127.0.0.1:8103")).rstrip("/"),
+                "review_url": str(env.str("REVIEW_URL", "http://127.0.0.1:8104")).rstrip("/"),
                 "admin_email": env.str("ADMIN_EMAIL", ""),
                 "admin_password": secret(env, "ADMIN_PASSWORD", ""),
                 "bootstrap_clients": _objects(env, "BOOTSTRAP_CLIENTS", BootstrapClient),
