@@ -6,6 +6,8 @@ from flask import Flask
 
 from auth_service.api import (
     account_pages,
+    admin_users,
+    audit,
     auth,
     authorize,
     clients,
@@ -13,6 +15,7 @@ from auth_service.api import (
     device,
     discovery,
     federated,
+    internal,
     logout,
     mfa,
     pages,
@@ -22,14 +25,15 @@ from auth_service.api import (
     userinfo,
     users,
 )
-from auth_service.api.authority import Authority, OwnKeys
+from auth_service.api.authority import Authority, OwnKeys, OwnRevocations
+from auth_service.api.peers import Peers
 from auth_service.config import AuthConfig
 from common.app import service_app
 from common.auth import KeySource
 
 
 def create_app(config: AuthConfig, keys: KeySource | None = None) -> Flask:
-    authority = Authority.of(config)
+    authority, revocations = Authority.of(config), OwnRevocations()
     app = service_app(
         config,
         blueprints=[
@@ -49,8 +53,14 @@ def create_app(config: AuthConfig, keys: KeySource | None = None) -> Flask:
             security_pages.api,
             users.api,
             clients.api,
+            admin_users.api,
+            audit.api,
+            internal.api,
         ],
         keys=keys or OwnKeys(authority.keys),
+        revocations=revocations,
     )
+    revocations.database = lambda: app.extensions["database"]
     app.extensions["authority"] = authority
+    app.extensions["peers"] = Peers(config, authority.issuer, lambda: app.extensions["database"])
     return app

@@ -73,6 +73,10 @@ class AuthConfig(ServiceConfig):
 
     key_encryption_keys: tuple[str, ...]
     signing_algorithm: str
+    key_rotation: timedelta | None
+    catalog_url: str
+    order_url: str
+    review_url: str
     admin_email: str
     admin_password: str
     bootstrap_clients: tuple[BootstrapClient, ...]
@@ -105,6 +109,10 @@ class AuthConfig(ServiceConfig):
                 "signing_algorithm": env.str(
                     "SIGNING_ALGORITHM", "ES256", validate=validate.OneOf(["ES256", "EdDSA", "RS256"])
                 ),
+                "key_rotation": _rotation(env),
+                "catalog_url": str(env.str("CATALOG_URL", "http://127.0.0.1:8102")).rstrip("/"),
+                "order_url": str(env.str("ORDER_URL", "http://127.0.0.1:8103")).rstrip("/"),
+                "review_url": str(env.str("REVIEW_URL", "http://127.0.0.1:8104")).rstrip("/"),
                 "admin_email": env.str("ADMIN_EMAIL", ""),
                 "admin_password": secret(env, "ADMIN_PASSWORD", ""),
                 "bootstrap_clients": _objects(env, "BOOTSTRAP_CLIENTS", BootstrapClient),
@@ -142,6 +150,11 @@ def _lifetimes(env: Env) -> dict[str, timedelta]:
         "authorization_code_life": seconds("AUTHORIZATION_CODE_SECONDS", 60, 60),
         "sign_in_life": seconds("SIGN_IN_SECONDS", 12 * 3600, 30 * 86400),
     }
+
+
+def _rotation(env: Env) -> timedelta | None:
+    days = env.int("KEY_ROTATION_DAYS", 90, validate=validate.Range(min=0, max=3650))
+    return timedelta(days=days) if days else None
 
 
 def _encryption_keys(env: Env) -> tuple[str, ...]:

@@ -1,9 +1,13 @@
-"""What the auth service hears of: nothing yet. It only tells."""
+"""What the auth service hears of: the staff's doings elsewhere, for the audit trail."""
 
-from collections.abc import Callable
+from __future__ import annotations
 
-from sqlalchemy.orm import Session
+from auth_service.domain import audit
+from common.events.administration import CatalogAdminActed, OrdersAdminActed, ReviewsAdminActed
+from common.inbox import Handlers
 
-from common.events import Event
-
-HANDLERS: dict[type[Event], Callable[[Session, Event], None]] = {}
+HANDLERS: Handlers = {
+    CatalogAdminActed: audit.take_over,
+    OrdersAdminActed: audit.take_over,
+    ReviewsAdminActed: audit.take_over,
+}

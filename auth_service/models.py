@@ -8,7 +8,18 @@ from typing import Any
 from uuid import UUID
 
 from authlib.oauth2.rfc6749 import ClientMixin
-from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, Text, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    FetchedValue,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Text,
+    text,
+)
+from sqlalchemy import Identity as GeneratedIdentity
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -131,6 +142,7 @@ class SigningKey(Base):
     private_key: Mapped[bytes] = mapped_column(LargeBinary)
     state: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    state_since: Mapped[datetime] = mapped_column(default=utcnow)
 
 
 class Consent(Base):
@@ -328,3 +340,38 @@ class Identity(Base):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     label: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class Revocation(Base):
+    """Something whose tokens are refused before they expire. Written by triggers alone: see domain.revocations."""
+
+    __tablename__ = "revocations"
+
+    id: Mapped[int] = mapped_column(BigInteger, GeneratedIdentity(always=True), primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    revoked: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(server_default=FetchedValue(), index=True)
+    transaction: Mapped[int] = mapped_column(BigInteger, server_default=FetchedValue(), index=True)
+
+
+class AuditEntry(Base):
+    """Who of the staff changed what, in any service. `before` and `after` hold what changed, where it applies."""
+
+    __tablename__ = "audit"
+    __table_args__ = (
+        Index("ix_audit_at_id", "at", "id"),
+        Index("ix_audit_actor_id_at_id", "actor_id", "at", "id"),
+        Index("ix_audit_resource_resource_id_at_id", "resource", "resource_id", "at", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    at: Mapped[datetime] = mapped_column(default=utcnow)
+    service: Mapped[str] = mapped_column(Text)
+    actor_id: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(Text)
+    resource: Mapped[str] = mapped_column(Text)
+    resource_id: Mapped[str] = mapped_column(Text)
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    after: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    reason: Mapped[str | None] = mapped_column(Text)
+    request_id: Mapped[str | None] = mapped_column(Text)

@@ -77,7 +77,7 @@ def process(kind: str, environment: dict[str, str]) -> Iterator[tuple[int, int]]
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "benchmarks.gateway_processes", kind]
-    environ = os.environ | environment | {"PORT": str(port), "PYTHONPATH": str(ROOT)}
+    environ = os.environ | environment | {"SERVICE_CLIENT_SECRET": "unused", "PORT": str(port), "PYTHONPATH": str(ROOT)}
     started = subprocess.Popen(command, env=environ, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: listens(port))

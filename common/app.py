@@ -19,12 +19,13 @@ from werkzeug.local import LocalProxy
 
 from common import openapi
 from common.api import operation
-from common.auth import JwksKeys, KeySource, TokenVerifier
+from common.auth import JwksKeys, KeySource, Refusals, TokenVerifier
 from common.config import Config, ServiceConfig
 from common.db import Database, end_request_session
 from common.errors import PROBLEM_JSON, Conflict, DomainError, Invalid, Unavailable, problem
 from common.health import health_blueprint
 from common.metrics import observe_request
+from common.revocation import asked_of_auth
 from common.telemetry import accept_request_id, bind_correlation, continue_trace, get_logger, request_id
 
 log = get_logger(__name__)
@@ -93,9 +94,16 @@ def bare_app(config: Config, blueprints: Iterable[Blueprint]) -> Application:
 
 
 def service_app(
-    config: ServiceConfig, blueprints: Iterable[Blueprint], *, keys: KeySource | None = None
+    config: ServiceConfig,
+    blueprints: Iterable[Blueprint],
+    *,
+    keys: KeySource | None = None,
+    revocations: Refusals | None = None,
 ) -> Application:
-    """The web application of a service. Raises RuntimeError for a route that declares no access."""
+    """The web application of a service. Raises RuntimeError for a route that declares no access.
+
+    With `keys` of somebody else than the auth service, it is not asked for revocations either.
+    """
     database = Database(config)
     app = bare_app(config, [health_blueprint(database.ping), *blueprints])
     app.extensions["database"] = database
@@ -103,6 +111,7 @@ def service_app(
         issuer=config.issuer,
         audience=(config.api_audience, config.public_url, config.service_client_id),
         keys=keys or JwksKeys(f"{config.auth_url}/.well-known/jwks.json"),
+        revocations=revocations or (None if keys else asked_of_auth(config)),
     )
     app.teardown_request(lambda _error: end_request_session(commit=False))
     _serve_openapi(app, config)

@@ -7,7 +7,7 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import quote
@@ -94,7 +94,7 @@ class StaticKeys:
 class JwksKeys:
     """The issuer's keys, fetched when one is asked for that is not known, but not more often than allowed."""
 
-    def __init__(self, url: str, *, min_interval: float = 2.0, max_age: float = 300.0) -> None:
+    def __init__(self, url: str, *, min_interval: float = 0.5, max_age: float = 300.0) -> None:
         """Unknown key ids cause at most one fetch per `min_interval`; all is refetched after `max_age` (seconds)."""
         self._url = url
         self._min_interval = min_interval
@@ -137,14 +137,28 @@ def parse_jwks(document: dict[str, Any]) -> dict[str, PyJWK]:
     return keys
 
 
-class TokenVerifier:
-    """Verifies access tokens and remembers the good ones, by hash, until they expire."""
+class Refusals(Protocol):
+    def refuse(self, claims: Mapping[str, Any]) -> bool:
+        """Whether a token of these claims was revoked."""
 
-    def __init__(self, *, issuer: str, audience: str | Sequence[str], keys: KeySource, capacity: int = 10_000) -> None:
+
+class TokenVerifier:
+    """Verifies access tokens and remembers the good ones, by hash, until they expire or are revoked."""
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        audience: str | Sequence[str],
+        keys: KeySource,
+        revocations: Refusals | None = None,
+        capacity: int = 10_000,
+    ) -> None:
         """`audience` names all that this verifier answers to: a token needs to be for one of them."""
         self._issuer = issuer
         self._audience = audience
         self._keys = keys
+        self._revocations = revocations
         self._capacity = capacity
         self._verified: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
         self._lock = threading.Lock()
@@ -181,6 +195,12 @@ class TokenVerifier:
 
     def verify(self, token: str) -> Principal:
         """Whom the token is about, whoever sent it. Raises Unauthorized, and Unavailable without keys."""
+        principal = self._signed(token)
+        if self._revocations is not None and self._revocations.refuse(principal.claims):
+            raise _invalid_token("The access token was revoked.")
+        return principal
+
+    def _signed(self, token: str) -> Principal:
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         remembered = self._verified.get(digest)
         if remembered and remembered[0] > time.time():

@@ -10,7 +10,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from common.config import ServiceConfig
+from common.config import Config
 from common.errors import NotFound, Unavailable
 from common.telemetry import request_id, traceparent
 
@@ -21,7 +21,7 @@ RENEW_BEFORE_SECONDS = 30
 class ServiceClient:
     """Speaks for this service, by client credentials (RFC 6749 section 4.4), to one other service."""
 
-    def __init__(self, config: ServiceConfig, base_url: str, *, scope: str) -> None:
+    def __init__(self, config: Config, base_url: str, *, scope: str) -> None:
         self._config = config
         self._base_url = base_url.rstrip("/")
         self._scope = scope

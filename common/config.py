@@ -33,6 +33,11 @@ class Config:
     web_threads: int
     log_level: str
     log_format: str
+    service_client_secret: str = field(repr=False)
+
+    @property
+    def service_client_id(self) -> str:
+        return f"{self.service}-service"
 
     @property
     def is_production(self) -> bool:
@@ -71,6 +76,7 @@ class Config:
             "web_threads": env.int("WEB_THREADS", 4, validate=validate.Range(min=1)),
             "log_level": env.str("LOG_LEVEL", "INFO"),
             "log_format": env.str("LOG_FORMAT", "json", validate=validate.OneOf(["json", "console"])),
+            "service_client_secret": secret(env, "SERVICE_CLIENT_SECRET"),
         }
 
 
@@ -82,7 +88,6 @@ class ServiceConfig(Config):
 
     database_url: str = field(repr=False)
     event_bus_url: str = field(repr=False)
-    service_client_secret: str = field(repr=False)
     health_port: int
     mail_url: str = field(repr=False)
     mail_sender: str
@@ -91,16 +96,11 @@ class ServiceConfig(Config):
     def queue(self) -> str:
         return self.service
 
-    @property
-    def service_client_id(self) -> str:
-        return f"{self.service}-service"
-
     @classmethod
     def read(cls, env: Env) -> dict[str, Any]:
         return super().read(env) | {
             "database_url": secret(env, "DATABASE_URL"),
             "event_bus_url": secret(env, "EVENT_BUS_URL"),
-            "service_client_secret": secret(env, "SERVICE_CLIENT_SECRET"),
             "health_port": env.int("HEALTH_PORT", 0),
             "mail_url": secret(env, "MAIL_URL", "smtp://127.0.0.1:1025"),
             "mail_sender": env.str("MAIL_SENDER", "Bookstore <shop@bookstore.example>"),

@@ -21,14 +21,15 @@ def main() -> None:
         print("The secrets are there already.")
         return
     broker, administrator, admin = (secrets.token_urlsafe(32) for _ in range(3))
-    clients = {name: secrets.token_urlsafe(32) for name in SCHEMAS}
+    clients = {name: secrets.token_urlsafe(32) for name in (*SCHEMAS, "gateway")}
     write("rabbitmq", "password", broker)
     write("postgres", "password", administrator)
     write("provision", "database_url", f"postgresql://postgres:{administrator}@{DATABASE}")
     for name, schema in SCHEMAS.items():
         write(name, "database_url", f"postgresql://{schema}:{secrets.token_urlsafe(32)}@{DATABASE}")
         write(name, "event_bus_url", f"amqp://bookstore:{broker}@rabbitmq:5672/")
-        write(name, "service_client_secret", clients[name])
+    for name, client_secret in clients.items():
+        write(name, "service_client_secret", client_secret)
     write("auth", "key_encryption_key", secrets.token_urlsafe(32))
     write("auth", "bootstrap_clients", json.dumps([registration(*each) for each in clients.items()]))
     write("auth", "admin_password", admin)  # last: it says that all the others are there

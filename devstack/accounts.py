@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from devstack.topology import SERVICES
+from devstack.topology import GATEWAY, SERVICES
 from devstack.vault import Vault
 
 DEMO_CLIENT = "demo"
@@ -47,16 +47,16 @@ def demo_users(known: dict[str, Account]) -> str:
 
 
 def clients(vault: Vault) -> str:
-    """For BOOTSTRAP_CLIENTS: each service, and the program that `demo` is."""
+    """For BOOTSTRAP_CLIENTS: each service, the gateway, and the program that `demo` is."""
     services = [
         {
-            "client_id": f"{service.name}-service",
-            "client_name": f"The {service.name} service",
-            "client_secret": client_secret(vault, service.name),
+            "client_id": f"{name}-service",
+            "client_name": f"The {name} service",
+            "client_secret": client_secret(vault, name),
             "grant_types": ["client_credentials"],
             "scope": SERVICE_SCOPE,
         }
-        for service in SERVICES
+        for name in (*(service.name for service in SERVICES), GATEWAY.name)
     ]
     demo = {
         "client_id": DEMO_CLIENT,

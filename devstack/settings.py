@@ -123,7 +123,8 @@ class Settings:
     def _of_gateway(self) -> dict[str, str]:
         workers = {f"{each.name.upper()}_WORKER_URL": self.address(f"{each.name}-worker") for each in SERVICES}
         metrics_port = self.ports.get("metrics", self._shifted(METRICS_PORT))
-        return {**workers, "METRICS_HOST": HOST, "METRICS_PORT": str(metrics_port)}
+        secret = client_secret(self.vault, GATEWAY.name)
+        return {**workers, "METRICS_HOST": HOST, "METRICS_PORT": str(metrics_port), "SERVICE_CLIENT_SECRET": secret}
 
     def _of_service(self, service: Service, admin_url: str) -> dict[str, str]:
         given = {

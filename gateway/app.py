@@ -7,6 +7,7 @@ from flask import Flask
 from common import health as process_health
 from common.app import bare_app
 from common.auth import JwksKeys, KeySource, TokenVerifier
+from common.revocation import asked_of_auth
 from gateway.config import GatewayConfig
 from gateway.docs import docs_blueprint
 from gateway.health import StoreHealth, health_blueprint
@@ -20,6 +21,7 @@ def create_app(config: GatewayConfig, keys: KeySource | None = None) -> Flask:
         issuer=config.issuer,
         audience=(config.api_audience, config.public_url),
         keys=keys or JwksKeys(f"{config.auth_url}/.well-known/jwks.json"),
+        revocations=None if keys else asked_of_auth(config),
     )
     upstreams = {name: Upstream(name, url, config.timeouts) for name, url in config.service_urls.items()}
     merged = MergedDocument(upstreams)

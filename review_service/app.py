@@ -7,12 +7,12 @@ from flask import Flask
 from common.app import service_app
 from common.auth import KeySource
 from review_service import peers
-from review_service.api import helpful, reviews
+from review_service.api import helpful, people, reviews
 from review_service.config import ReviewConfig
 
 
 def create_app(config: ReviewConfig, keys: KeySource | None = None) -> Flask:
-    app = service_app(config, [reviews.api, helpful.api], keys=keys)
+    app = service_app(config, [reviews.api, helpful.api, people.api], keys=keys)
     app.extensions["orders"] = peers.Orders(config)
     app.extensions["catalog"] = peers.Catalog(config)
     return app

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from flask import current_app, request
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 from werkzeug.local import LocalProxy
 
 from auth_service.config import AuthConfig
-from auth_service.domain import families, replays, sessions
+from auth_service.domain import families, replays, revocations, sessions
 from auth_service.domain.clients import FIRST_PARTY
 from auth_service.domain.keys import KeyRing
 from auth_service.domain.oauth.provider import Provider, Terms
@@ -24,8 +25,9 @@ from auth_service.domain.secrecy import Vault
 from auth_service.domain.tokens import Issuer
 from auth_service.models import Client, SignInSession, TokenFamily, User
 from common.auth import current_user
-from common.db import current_database, session, transaction, utcnow
+from common.db import Database, current_database, session, transaction, utcnow
 from common.errors import Forbidden, Unauthorized
+from common.revocation import Revocations
 
 RECENTLY = timedelta(minutes=15)
 """How long ago somebody may have proved who they are, to change what they prove it by."""
@@ -75,6 +77,22 @@ class OwnKeys:
     def find(self, kid: str) -> PyJWK | None:
         with current_database().read() as reading:
             return self._ring.find(reading, kid)
+
+
+class OwnRevocations:
+    """What was revoked, read where it is written; the application's database is known once it exists."""
+
+    def __init__(self) -> None:
+        self.database: Callable[[], Database] | None = None
+        self._known = Revocations(self._feed)
+
+    def refuse(self, claims: Mapping[str, Any]) -> bool:
+        return self._known.refuse(claims)
+
+    def _feed(self, after: int) -> dict[str, Any]:
+        assert self.database is not None
+        with self.database().read() as reading:
+            return revocations.since(reading, after)
 
 
 authority: Authority = cast(Authority, LocalProxy(lambda: current_app.extensions["authority"]))

@@ -9,8 +9,8 @@ from pydantic import Field
 from sqlalchemy import Row, select
 
 from auth_service.api.authority import authority, signed_in_admin
-from auth_service.domain import clients
-from auth_service.models import Client
+from auth_service.domain import audit, clients
+from auth_service.models import Client, User
 from common.api import Page, PageQuery, Request, Response, accepts, returns
 from common.auth import requires_user
 from common.db import session
@@ -71,8 +71,9 @@ class PublicClient(Conflict):
 @accepts(body=ClientRequest)
 @returns(ClientWithSecret, 201)
 def create(body: ClientRequest) -> tuple[dict[str, Any], int, dict[str, str]]:
-    signed_in_admin()
+    actor = signed_in_admin()
     client, secret = clients.create(session, body.metadata(), own_origin=authority.config.public_url)
+    _note(actor, "client.created", client.client_id, after=_answer(client))
     return _answer(client) | _shown(secret), 201, {"Cache-Control": "no-store"}
 
 
@@ -100,9 +101,10 @@ def read(client_id: str) -> dict[str, Any]:
 @accepts(body=ClientRequest)
 @returns(ClientWithSecret)
 def replace(client_id: str, body: ClientRequest) -> dict[str, Any]:
-    signed_in_admin()
-    client = clients.find(session, client_id)
+    actor, client = signed_in_admin(), clients.find(session, client_id)
+    before = _answer(client)
     secret = clients.replace(session, client, body.metadata(), own_origin=authority.config.public_url)
+    _note(actor, "client.updated", client_id, before=before, after=_answer(client))
     return _answer(client) | _shown(secret)
 
 
@@ -110,8 +112,9 @@ def replace(client_id: str, body: ClientRequest) -> dict[str, Any]:
 @requires_user("clients:manage")
 @returns(None, 204)
 def delete(client_id: str) -> tuple[str, int]:
-    signed_in_admin()
+    actor, before = signed_in_admin(), _answer(clients.find(session, client_id))
     clients.remove(session, client_id)
+    _note(actor, "client.deleted", client_id, before=before)
     return "", 204
 
 
@@ -119,11 +122,15 @@ def delete(client_id: str) -> tuple[str, int]:
 @requires_user("clients:manage")
 @returns(ClientWithSecret)
 def rotate_secret(client_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
-    signed_in_admin()
-    client = clients.find(session, client_id)
+    actor, client = signed_in_admin(), clients.find(session, client_id)
     if not client.has_secret:
         raise PublicClient("This client has no secret.")
+    _note(actor, "client.secret_rotated", client_id)
     return _answer(client) | _shown(clients.renew_secret(client)), 200, {"Cache-Control": "no-store"}
+
+
+def _note(actor: User, action: str, client_id: str, **content: dict[str, Any]) -> None:
+    audit.note(session, actor_id=actor.id, action=action, resource_id=client_id, **content)
 
 
 def _row_answer(row: Row[Any]) -> dict[str, Any]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, current_app
 from pydantic import Field
 
 from auth_service.api.authority import account_holder, authority, signed_in_user
+from auth_service.api.peers import Peers
 from auth_service.api.schemas import UserAnswer, user_answer
-from auth_service.domain import accounts, letters
+from auth_service.domain import accounts, administration, letters, people
 from common.api import Request, accepts, returns
 from common.auth import requires_user
-from common.db import session
+from common.db import session, utcnow
 
 api = Blueprint("users", __name__, url_prefix="/api/v1/users")
 
@@ -60,10 +61,22 @@ def change(body: AccountChange) -> dict[str, Any]:
     return user_answer(user)
 
 
+@api.get("/me/export")
+@requires_user("profile", "email")
+@returns(dict)
+def export() -> tuple[dict[str, Any], int, dict[str, str]]:
+    """All that every service holds about me."""
+    user = account_holder()
+    own = {"account": user_answer(user)} | people.data(session, user)
+    peers: Peers = current_app.extensions["peers"]
+    content = {"exported_at": utcnow(), "auth": own} | peers.data_of(user.id)
+    return content, 200, {"Content-Disposition": 'attachment; filename="my-data.json"', "Cache-Control": "no-store"}
+
+
 @api.delete("/me")
 @requires_user("profile", "email")
 @returns(None, 204)
 def erase() -> tuple[str, int]:
     """Forget me, here and by an event in every service. Orders stay, without a name."""
-    accounts.erase(session, account_holder())
+    administration.erase(session, account_holder())
     return "", 204

@@ -14,7 +14,7 @@ from auth_service.domain import passwords
 from auth_service.domain.passwords import weakness
 from auth_service.models import User
 from common.errors import Conflict, Invalid, Unauthorized
-from common.events.auth import UserErased, UserRegistered, UserUpdated
+from common.events.auth import UserRegistered, UserUpdated
 from common.ids import new_id
 from common.outbox import record
 
@@ -29,10 +29,6 @@ class UsernameTaken(Conflict):
 
 class EmailTaken(Conflict):
     code = "email_taken"
-
-
-class LastAdmin(Conflict):
-    code = "last_admin"
 
 
 class WrongCredentials(Unauthorized):
@@ -93,15 +89,6 @@ def rename(session: Session, user: User, *, username: str, email: str) -> None:
     record(session, UserUpdated(user_id=user.id, username=user.username, email=user.email, role=user.role))
 
 
-def erase(session: Session, user: User) -> None:
-    """Forget the person: the account and all that hangs on it. Raises LastAdmin."""
-    if user.role == "admin":
-        _require_another_admin(session, user)
-    record(session, UserErased(user_id=user.id))
-    session.delete(user)
-    session.flush()
-
-
 def authenticate(session: Session, identifier: str, password: str) -> User:
     """The active account of this username or mail address. Raises WrongCredentials, always as slowly."""
     user = find(session, identifier)
@@ -120,7 +107,9 @@ def find(session: Session, identifier: str) -> User | None:
 
 
 def active(session: Session, user_id: UUID) -> User | None:
-    return session.scalar(select(User).where(User.id == user_id, User.is_active))
+    """The account, which keeps its role until tokens that tell of it are committed."""
+    found = select(User).where(User.id == user_id, User.is_active)
+    return session.scalar(found.with_for_update(read=True).execution_options(populate_existing=True))
 
 
 def _name(session: Session, user: User, username: str, email: str) -> None:
@@ -150,12 +139,3 @@ def _require_free(session: Session, username: str, email: str, *, but: User | No
         raise UsernameTaken("This username is taken.")
     if taken:
         raise EmailTaken("This mail address is registered already.")
-
-
-def _require_another_admin(session: Session, user: User) -> None:
-    """The admins' rows are locked, so that the last two cannot leave at the same time."""
-    admins = session.scalars(
-        select(User.id).where(User.role == "admin", User.is_active).order_by(User.id).with_for_update()
-    ).all()
-    if not set(admins) - {user.id}:
-        raise LastAdmin("The store would be left without an administrator.")

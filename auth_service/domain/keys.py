@@ -36,13 +36,13 @@ class KeyRing:
     """
 
     def __init__(self, vault: Vault, algorithm: str) -> None:
-        self._vault = vault
-        self._algorithm = algorithm
+        self.vault = vault
+        self.algorithm = algorithm
         self._opened: dict[str, Signer] = {}
 
     def signer(self, session: Session, algorithm: str | None = None) -> Signer:
         """The active key of this algorithm (nothing: the usual one), made when it is asked for first."""
-        wanted = algorithm or self._algorithm
+        wanted = algorithm or self.algorithm
         row = self._active(session, wanted) or self._create_first(session, wanted)
         if row.kid not in self._opened:
             self._opened[row.kid] = Signer(row.kid, row.algorithm, self._open(row.private_key))
@@ -65,24 +65,25 @@ class KeyRing:
         session.execute(text("SELECT pg_advisory_xact_lock(hashtext(current_schema() || '.signing_keys'))"))
         created = self._active(session, algorithm)
         if created is None:
-            created = self._generate(algorithm)
+            created = self.generate("active", algorithm)
             session.add(created)
             session.flush()
         return created
 
-    def _generate(self, algorithm: str) -> SigningKey:
+    def generate(self, state: str, algorithm: str) -> SigningKey:
+        """A new key pair, its private half encrypted; not stored yet."""
         private = _new_private_key(algorithm)
         kid = digest(str(new_id())).hex()[:16]
         return SigningKey(
             kid=kid,
             algorithm=algorithm,
             public_jwk=_public_jwk(private) | {"kid": kid, "alg": algorithm, "use": "sig"},
-            private_key=self._vault.encrypt(_pem(private)),
-            state="active",
+            private_key=self.vault.encrypt(_pem(private)),
+            state=state,
         )
 
     def _open(self, sealed: bytes) -> PrivateKey:
-        opened = serialization.load_pem_private_key(self._vault.decrypt(bytes(sealed)), password=None)
+        opened = serialization.load_pem_private_key(self.vault.decrypt(bytes(sealed)), password=None)
         assert isinstance(opened, PrivateKey)
         return opened
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session
 
+from auth_service.domain import revocations
 from auth_service.models import (
     AuthorizationCode,
     DeviceCode,
@@ -40,6 +41,7 @@ def prune(session: Session) -> None:
         old = select(key).where(column < before).with_for_update(skip_locked=True)
         session.execute(delete(model).where(key.in_(old)).execution_options(synchronize_session=False))
     _prune_sessions(session)
+    revocations.prune(session)
 
 
 def _prune_sessions(session: Session) -> None:

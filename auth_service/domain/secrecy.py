@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from cryptography.fernet import Fernet, MultiFernet
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -23,7 +23,8 @@ class Vault:
     def __init__(self, keys: Sequence[str]) -> None:
         """The first key encrypts and signs; the others can still decrypt."""
         self._keys = tuple(keys)
-        self._fernet = MultiFernet([Fernet(base64.urlsafe_b64encode(_derive(key, "at rest"))) for key in keys])
+        fernets = [Fernet(base64.urlsafe_b64encode(_derive(key, "at rest"))) for key in keys]
+        self._first, self._fernet = fernets[0], MultiFernet(fernets)
         self._mac_keys: dict[str, bytes] = {}
 
     def encrypt(self, plain: bytes) -> bytes:
@@ -32,6 +33,14 @@ class Vault:
     def decrypt(self, sealed: bytes) -> bytes:
         """Raises cryptography.fernet.InvalidToken when none of the keys fits."""
         return self._fernet.decrypt(sealed)
+
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether it is encrypted with the first key."""
+        try:
+            self._first.decrypt(sealed)
+        except InvalidToken:
+            return False
+        return True
 
     def mac(self, purpose: str, message: str) -> str:
         """A code over the message that only we can make; one purpose's are worth nothing for another."""

@@ -19,7 +19,7 @@ from tests.devstack.test_settings import config_of
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = Path(sys.executable).with_name("docker-compose")
-FOLDERS = (*(each.name for each in SERVICES), "postgres", "rabbitmq", "provision")
+FOLDERS = (*(each.name for each in SERVICES), "gateway", "postgres", "rabbitmq", "provision")
 REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
 
 
@@ -88,7 +88,7 @@ def test_every_container_that_stays_is_watched(services: dict[str, Any]) -> None
 @pytest.mark.parametrize("name", BY_NAME)
 def test_a_container_is_told_all_that_its_process_reads(services: dict[str, Any], secrets: Path, name: str) -> None:
     service = services[name]
-    folder = next((each.name for each in SERVICES if each.package == BY_NAME[name].package), "")
+    folder = next((each.name for each in SERVICES if each.package == BY_NAME[name].package), "gateway")
     environment = {
         variable: str(value).replace("/run/secrets", str(secrets / folder))
         for variable, value in service["environment"].items()

@@ -55,9 +55,11 @@ def test_a_service_has_a_role_of_its_own_and_nobody_elses_secrets(settings: Sett
     assert ("KEY_ENCRYPTION_KEY" in mine) == (name == "auth")
 
 
-def test_the_gateway_is_told_no_secret_at_all(settings: Settings) -> None:
+def test_the_gateway_is_told_no_secret_but_its_own(settings: Settings) -> None:
     environment = settings.environment(BY_NAME["gateway"], ADMIN_URL)
-    assert not {"DATABASE_URL", "EVENT_BUS_URL", "SERVICE_CLIENT_SECRET", "KEY_ENCRYPTION_KEY"} & set(environment)
+    assert not {"DATABASE_URL", "EVENT_BUS_URL", "KEY_ENCRYPTION_KEY"} & set(environment)
+    others = [settings.environment(BY_NAME[f"{each.name}-web"], ADMIN_URL) for each in SERVICES]
+    assert environment["SERVICE_CLIENT_SECRET"] not in [each["SERVICE_CLIENT_SECRET"] for each in others]
 
 
 def test_secrets_stay_and_only_their_owner_may_read_them(settings: Settings) -> None:

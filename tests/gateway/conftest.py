@@ -51,6 +51,7 @@ def running_gateway(services: dict[str, StandIn], **environment: str) -> Iterato
     port, metrics_port = free_port(), free_port()
     urls = {f"{name.upper()}_URL": service.url for name, service in services.items()}
     settings = {"PORT": str(port), "METRICS_PORT": str(metrics_port), "PUBLIC_URL": ISSUER, "LOG_LEVEL": "ERROR"}
+    settings |= {"SERVICE_CLIENT_SECRET": "only-in-tests"}
     settings |= {"BODY_LIMIT": str(BODY_LIMIT), "CORS_ORIGINS": SHOP, "PYTHONPATH": str(ROOT)}
     settings |= {"UPSTREAM_ANSWER_SECONDS": str(ANSWER_SECONDS), "UPSTREAM_CONNECT_SECONDS": "0.5"}
     environ = {"PATH": os.environ["PATH"]} | settings | urls | environment

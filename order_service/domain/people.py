@@ -1,0 +1,53 @@
+"""What the order service holds about a person: all of it on request, and its end. Orders stay, without a name."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, null, select, update
+from sqlalchemy.orm import Session
+
+from order_service.domain import views
+from order_service.models import Cart, CartItem, HistoryEntry, IdempotencyKey, Order, Payment, Refund
+
+NOBODY = UUID(int=0)
+"""Whose the orders of erased people are."""
+
+ERASED = "erased"
+
+
+def data(session: Session, user_id: UUID) -> dict[str, Any]:
+    columns = Order.__table__.c
+    found = session.execute(views.ORDERS.where(columns.user_id == user_id).order_by(columns.placed_at)).all()
+    items = CartItem.__table__.c
+    cart = select(items.book_id, items.quantity, items.unit_price, items.added_at).where(items.user_id == user_id)
+    return {
+        "orders": views.complete(session, [views.plain(row) for row in found]),
+        "cart": [dict(row) for row in session.execute(cart.order_by(items.added_at)).mappings()],
+    }
+
+
+def erase(session: Session, user_id: UUID) -> None:
+    """Cart and kept answers go; of the orders goes all that tells whose they were."""
+    session.execute(delete(Cart).where(Cart.user_id == user_id))
+    session.execute(delete(IdempotencyKey).where(IdempotencyKey.user_id == user_id))
+    _forget_actor(session, user_id)
+    session.execute(
+        update(Order)
+        .where(Order.user_id == user_id)
+        .values(user_id=NOBODY, from_cart=False, shipping_address=null())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _forget_actor(session: Session, user_id: UUID) -> None:
+    own = select(Order.id).where(Order.user_id == user_id)
+    payments = select(Payment.id).where(Payment.order_id.in_(own))
+    for model, of_orders in ((HistoryEntry, HistoryEntry.order_id.in_(own)), (Refund, Refund.payment_id.in_(payments))):
+        session.execute(
+            update(model)
+            .where(of_orders, model.actor == str(user_id))
+            .values(actor=ERASED)
+            .execution_options(synchronize_session=False)
+        )

@@ -1,0 +1,39 @@
+"""What is held about a person: told on request, forgotten on request, while the orders stay."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from common.db import Database
+from common.events.auth import UserErased
+from order_service.events import HANDLERS
+from tests.order.shop import Shop
+from tests.support.database import deliver
+from tests.support.tokens import bearer
+
+SERVICE = bearer(subject="auth-service", role=None, scopes=["replicas:read"])
+
+
+def test_all_that_is_held_about_a_person(shop: Shop, book: UUID) -> None:
+    order_id = shop.paid(book)
+    shop.post("/cart/items", {"book_id": str(book), "quantity": 2})
+    path = f"/internal/users/{shop.user_id}/data"
+    assert shop.client.get(path, headers=shop.staff).status_code == 403
+    held = shop.client.get(path, headers=SERVICE).json
+    assert [each["id"] for each in held["orders"]] == [order_id]
+    assert [each["quantity"] for each in held["cart"]] == [2]
+
+
+def test_an_erased_persons_orders_stay_without_a_name(shop: Shop, book: UUID, database: Database) -> None:
+    address = {"name": "Ada", "line1": "1 Elm St", "city": "Town", "postal_code": "1", "country": "US"}
+    lines = [{"book_id": str(book), "quantity": 1}]
+    order_id = shop.post("/orders", {"items": lines, "shipping_address": address}).json["id"]
+    shop.post("/cart/items", {"book_id": str(book), "quantity": 2})
+    for _ in range(2):
+        deliver(database, HANDLERS, UserErased(user_id=shop.user_id))
+    held = shop.client.get(f"/internal/users/{shop.user_id}/data", headers=SERVICE).json
+    assert held == {"orders": [], "cart": []}
+    assert shop.get(f"/orders/{order_id}").status_code == 404
+    (kept,) = shop.get("/admin/orders", staff=True).json["items"]
+    assert (kept["id"], kept["shipping_address"]) == (order_id, None)
+    assert str(shop.user_id) not in str(kept)
