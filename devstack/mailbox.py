@@ -8,7 +8,6 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import cast
 
 from devstack.topology import HOST
 
@@ -65,7 +64,7 @@ class _Page(BaseHTTPRequestHandler):
 
 
 def _read(file: Path) -> EmailMessage:
-    return cast(EmailMessage, message_from_bytes(file.read_bytes(), policy=policy.default))
+    return message_from_bytes(file.read_bytes(), policy=policy.default)
 
 
 def _list(files: list[Path]) -> str:
