@@ -133,7 +133,7 @@ class GitHub(Provider):
 
     def _identity(self, client: OAuth2Session, token: dict[str, Any], nonce: str) -> Foreign:
         user = self._ask(client, "/user")
-        primary = next((each for each in self._ask(client, "/user/emails") if each["primary"]), {})
+        primary: dict[str, Any] = next((each for each in self._ask(client, "/user/emails") if each["primary"]), {})
         return Foreign(
             self.name,
             str(int(user["id"])),
@@ -164,7 +164,7 @@ def offered(config: AuthConfig) -> list[str]:
     return [name for name in PROVIDERS if provider(config, name) is not None]
 
 
-def _get_json(url: str) -> dict[str, Any]:
+def _get_json(url: str) -> Any:
     try:
         answer = requests.get(url, timeout=TIMEOUT)
         answer.raise_for_status()

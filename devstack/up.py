@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from devstack.logs import LogFiles
+from devstack.mailbox import Mailbox
 from devstack.postgres import PostgresError
 from devstack.prepare import PrepareError
 from devstack.settings import Settings
@@ -108,7 +109,12 @@ class Up:
 
     def _announce(self) -> None:
         say(f"ready in {time.monotonic() - self.began:.1f} s")
-        for name, value in facts(self.settings):
+        told = facts(self.settings)
+        if "MAIL_URL" not in self.settings.inherited:
+            mailbox = Mailbox(self.settings.mail, 0)
+            mailbox.start()
+            told.append(("mail", mailbox.address))
+        for name, value in told:
             say(f"  {name:<10} {value}")
 
 

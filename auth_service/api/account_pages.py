@@ -133,8 +133,14 @@ def device_name(user_agent: str) -> str:
         ("Chrome/", "Chrome"),
         ("Safari/", "Safari"),
     )
-    systems = (("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"))
-    systems += (("Mac OS X", "Mac"), ("Linux", "Linux"))
+    systems = (
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "Mac"),
+        ("Linux", "Linux"),
+    )
     kind = next((name for mark, name in browsers if mark in user_agent), None)
     system = next((name for mark, name in systems if mark in user_agent), None)
     if kind is None:

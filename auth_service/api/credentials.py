@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from flask import Blueprint
 from pydantic import Field
+from sqlalchemy import Select
 
 from auth_service.api.authority import account_holder, authority, current_sign_in
 from auth_service.api.schemas import Password
@@ -106,7 +107,7 @@ def list_sessions(query: PageQuery) -> dict[str, Any]:
     latest = [Sort(SignInSession.id, "id", descending=True)]
     return paginate(
         session,
-        sessions.living(user.id),
+        cast(Select[Any], sessions.living(user.id)),
         by=latest,
         query=query,
         row=lambda row: _session_answer(row[0], row.client, current),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, request
@@ -63,7 +64,7 @@ def refused(error: DomainError) -> Response:
 
 def _send_away(name: str, return_to: str, link: UUID | None) -> Response:
     provider, nonce, verifier = _provider(name), federation.new_verifier(), federation.new_verifier()
-    data = {"provider": name, "nonce": nonce, "verifier": verifier, "return_to": return_to}
+    data: dict[str, Any] = {"provider": name, "nonce": nonce, "verifier": verifier, "return_to": return_to}
     with transaction() as opened:
         state = tickets.issue(opened, tickets.FEDERATION, life=LIFE, **data, link=str(link) if link else None)
     response = browser.see_other(provider.address(state=state, nonce=nonce, verifier=verifier))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, distinct, exists, func, literal, or_, select, update
@@ -131,7 +130,7 @@ def end_own(session: Session, user_id: UUID, session_id: UUID) -> None:
     end(session, session_id)
 
 
-def living(user_id: UUID) -> Select[Any]:
+def living(user_id: UUID) -> Select[SignInSession, str]:
     """The person's sessions that can still be used, each with the names of the clients that hold tokens of it."""
     names = (
         select(func.string_agg(distinct(func.coalesce(Client.client_name, STORE)), literal(", ")))
