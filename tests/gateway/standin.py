@@ -120,7 +120,8 @@ class StandIn:
         buffered = b""
         with connection, suppress(OSError):
             while exchange := read_request(connection, buffered):
-                self.seen.append(exchange)
+                if not any(agent.startswith("python-requests") for agent in exchange.all("User-Agent")):
+                    self.seen.append(exchange)  # what was forwarded, not what the gateway asks for itself
                 self.behaviours.get(exchange.target.partition("?")[0], Exchange.echo)(exchange)
                 buffered = exchange.buffered
 
