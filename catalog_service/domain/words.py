@@ -67,9 +67,9 @@ _FORMS = text("""
 SELECT asked.word AS asked, known.word, sum(known.frequency) AS frequency
 FROM unnest(CAST(:words AS text[])) AS asked(word), unnest(CAST(:languages AS text[])) AS spoken(language),
     LATERAL (SELECT COALESCE(
-        (ts_lexize((spoken.language || '_stem')::regdictionary, asked.word))[1], asked.word) AS stem) AS stemmed
-    JOIN search_words AS known ON known.stem = stemmed.stem
-WHERE known.language = spoken.language
+        (ts_lexize((spoken.language || '_stem')::regdictionary, asked.word))[1], asked.word) AS stem) AS stemmed,
+    LATERAL (SELECT word, frequency FROM search_words
+        WHERE stem = stemmed.stem AND language = spoken.language ORDER BY frequency DESC LIMIT 12) AS known
 GROUP BY asked.word, known.word ORDER BY frequency DESC
 """)
 
