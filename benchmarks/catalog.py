@@ -121,7 +121,7 @@ def grow(database: Database, start: int, size: int, one: Callable[[], tuple[str,
 
 def page(session: Session, filters: Filters, sort: str | None = None) -> Any:
     filters = search.understood(session, filters)
-    query = PageQuery(limit=20)
+    query = PageQuery(limit=20, cursor=None)
     by = search.order(filters, sort)
     return paginate(session, search.statement(filters), by=by, query=query, row=lambda row: row)
 
