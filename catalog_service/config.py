@@ -14,6 +14,7 @@ from common.config import ServiceConfig
 class CatalogConfig(ServiceConfig):
     service: ClassVar[str] = "catalog"
     schema: ClassVar[str] = "catalog"
+    extensions: ClassVar[tuple[str, ...]] = ("pg_trgm",)
 
     currency: str
 

@@ -85,6 +85,8 @@ class ServiceConfig(Config):
     """What each of the services with a database reads as well."""
 
     schema: ClassVar[str]
+    extensions: ClassVar[tuple[str, ...]] = ()
+    """Extensions of Postgres that make the service better, but that it can do without."""
 
     database_url: str = field(repr=False)
     event_bus_url: str = field(repr=False)

@@ -22,6 +22,8 @@ def provision(config: ServiceConfig, admin_url: str) -> None:
         with connection, connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('provision'))")
             _make_room(cursor, make_url(config.database_url), config.schema)
+            for extension in config.extensions:
+                _try_extension(cursor, extension)
             bus = make_url(config.event_bus_url)
             if bus.drivername.startswith("postgres"):
                 _make_room(cursor, bus, postgres_bus.SCHEMA)
@@ -40,3 +42,13 @@ def _make_room(cursor: cursor, url: URL, schema: str) -> None:
     name = sql.Identifier(schema)
     cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(name, role))
     cursor.execute(sql.SQL("REVOKE ALL ON SCHEMA {} FROM PUBLIC").format(name))
+
+
+def _try_extension(cursor: cursor, name: str) -> None:
+    """Create it where the server has it and the administrator may; services do without otherwise."""
+    cursor.execute("SAVEPOINT extension")
+    try:
+        statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA public")
+        cursor.execute(statement.format(sql.Identifier(name)))
+    except psycopg2.Error:
+        cursor.execute("ROLLBACK TO SAVEPOINT extension")

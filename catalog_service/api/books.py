@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 from uuid import UUID
 
 from flask import Blueprint, Response, request
 from sqlalchemy import Row
 
-from catalog_service.api.schemas import Book, BookBody, BookPage, BookPatch, BookQuery
+from catalog_service.api.schemas import Book, BookBody, BookPage, BookPatch, BookQuery, SuggestPage, SuggestQuery
 from catalog_service.config import CatalogConfig
-from catalog_service.domain import books, facets, search, views
+from catalog_service.domain import audit, books, facets, search, suggest, views
 from catalog_service.domain.search import Filters
 from catalog_service.models import Book as BookRow
 from common.api import Page, PageQuery, accepts, returns
 from common.app import config
-from common.auth import principal, public, requires
+from common.auth import current_user, principal, public, requires
 from common.conditional import etag, not_modified
 from common.db import session
 from common.errors import PreconditionFailed
@@ -32,7 +34,7 @@ STAFF_SCOPES = ("books:write", "stock:write")
 @returns(BookPage)
 def list_books(query: BookQuery) -> dict[str, Any]:
     """Books on sale: full text, filters, orders, and counts by facet."""
-    filters = _filters(query)
+    filters = search.understood(session, _filters(query))
     staff = _is_staff()
     page = paginate(
         session,
@@ -42,6 +44,15 @@ def list_books(query: BookQuery) -> dict[str, Any]:
         row=lambda row: views.document(row, staff=staff),
     )
     return page | {"facets": facets.count(session, filters)} if query.facets else page
+
+
+@api.get("/suggest")
+@public
+@accepts(query=SuggestQuery)
+@returns(SuggestPage)
+def suggest_books(query: SuggestQuery) -> dict[str, Any]:
+    """As you type: at most ten titles, authors and series that begin so."""
+    return {"items": suggest.beginning(session, query.q)}
 
 
 @api.get("/inactive")
@@ -82,6 +93,7 @@ def create_book(body: BookBody) -> tuple[Any, ...]:
     settings = cast(CatalogConfig, config)
     id = books.create(session, body.written(), currency=settings.currency)
     document, _, headers = _shown(id)
+    audit.acted(session, current_user().subject, "book.created", id, after=document)
     return document, 201, headers | {"Location": f"/api/v1/books/{id}"}
 
 
@@ -92,7 +104,8 @@ def create_book(body: BookBody) -> tuple[Any, ...]:
 def replace_book(id: UUID, body: BookBody) -> tuple[Any, ...]:
     """Write the whole book anew."""
     book = _to_change(id)
-    books.replace(session, book, body.written())
+    with _audited("book.updated", id):
+        books.replace(session, book, body.written())
     return _shown(id)
 
 
@@ -103,7 +116,8 @@ def replace_book(id: UUID, body: BookBody) -> tuple[Any, ...]:
 def change_book(id: UUID, body: BookPatch) -> tuple[Any, ...]:
     """Change some fields of a book."""
     book = _to_change(id)
-    books.change(session, book, body.written(given_only=True))
+    with _audited("book.updated", id):
+        books.change(session, book, body.written(given_only=True))
     return _shown(id)
 
 
@@ -112,7 +126,9 @@ def change_book(id: UUID, body: BookPatch) -> tuple[Any, ...]:
 @returns(None, status=204)
 def delete_book(id: UUID) -> tuple[str, int]:
     """Take a book off sale; orders keep it, and it can be restored."""
-    books.set_active(session, _to_change(id), False)
+    book = _to_change(id)
+    with _audited("book.deleted", id):
+        books.set_active(session, book, False)
     return "", 204
 
 
@@ -121,7 +137,9 @@ def delete_book(id: UUID) -> tuple[str, int]:
 @returns(Book)
 def restore_book(id: UUID) -> tuple[Any, ...]:
     """Put a book on sale again."""
-    books.set_active(session, _to_change(id), True)
+    book = _to_change(id)
+    with _audited("book.restored", id):
+        books.set_active(session, book, True)
     return _shown(id)
 
 
@@ -144,6 +162,15 @@ def _to_change(id: UUID) -> BookRow:
     if wanted and not wanted.star_tag and str(book.revision) not in {tag.split(".")[0] for tag in wanted.as_set()}:
         raise PreconditionFailed("It was changed by somebody else in the meantime; read it again.")
     return book
+
+
+@contextmanager
+def _audited(action: str, id: UUID) -> Iterator[None]:
+    before = views.document(views.by_id(session, id), staff=True)
+    yield
+    session.flush()
+    after = views.document(views.by_id(session, id), staff=True)
+    audit.acted(session, current_user().subject, action, id, before=before, after=after)
 
 
 def _shown(id: UUID) -> tuple[Any, ...]:

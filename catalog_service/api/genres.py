@@ -6,12 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from flask import Blueprint
+from pydantic import Field
 
-from catalog_service.domain import named
+from catalog_service.domain import audit, merging, named
 from catalog_service.domain.fields import Name
 from catalog_service.models import Genre as GenreRow
 from common.api import Page, PageQuery, Request, Response, accepts, returns
-from common.auth import public, requires
+from common.auth import current_user, public, requires
 from common.db import session
 from common.pagination import Sort, paginate
 
@@ -20,6 +21,10 @@ api = Blueprint("genres", __name__, url_prefix="/api/v1/genres")
 
 class NameBody(Request):
     name: Name
+
+
+class MergeBody(Request):
+    duplicate_ids: list[UUID] = Field(min_length=1, max_length=50)
 
 
 class Genre(Response):
@@ -63,7 +68,9 @@ def get_genre(reference: str) -> dict[str, Any]:
 def create_genre(body: NameBody) -> tuple[Any, ...]:
     """Add a genre."""
     id = named.create(session, GenreRow, body.name)
-    return named.find(session, GenreRow, str(id)), 201, {"Location": f"/api/v1/genres/{id}"}
+    made = named.find(session, GenreRow, str(id))
+    audit.acted(session, current_user().subject, "genre.created", id, after=made)
+    return made, 201, {"Location": f"/api/v1/genres/{id}"}
 
 
 @api.put("/<uuid:id>")
@@ -72,7 +79,23 @@ def create_genre(body: NameBody) -> tuple[Any, ...]:
 @returns(Genre)
 def rename_genre(id: UUID, body: NameBody) -> dict[str, Any]:
     """Give a genre another name; the slug stays."""
+    before = named.current(session, GenreRow, id)
     named.rename(session, GenreRow, id, body.name)
+    renamed = named.find(session, GenreRow, str(id))
+    audit.acted(session, current_user().subject, "genre.updated", id, before=before, after=renamed)
+    return renamed
+
+
+@api.post("/<uuid:id>/merge")
+@requires("books:write")
+@accepts(body=MergeBody)
+@returns(Genre)
+def merge_genres(id: UUID, body: MergeBody) -> dict[str, Any]:
+    """Make one of several: books follow, and the addresses of the duplicates lead here."""
+    gone = merging.merge(session, GenreRow, id, body.duplicate_ids)
+    audit.acted(
+        session, current_user().subject, "genre.merged", id, before={"duplicates": gone}, after={"duplicates": []}
+    )
     return named.find(session, GenreRow, str(id))
 
 
@@ -81,5 +104,7 @@ def rename_genre(id: UUID, body: NameBody) -> dict[str, Any]:
 @returns(None, status=204)
 def delete_genre(id: UUID) -> tuple[str, int]:
     """Remove a genre without books."""
+    before = named.current(session, GenreRow, id)
     named.delete(session, GenreRow, id)
+    audit.acted(session, current_user().subject, "genre.deleted", id, before=before)
     return "", 204

@@ -161,6 +161,22 @@ class Facets(Response):
     language: list[FacetValue]
     format: list[FacetValue]
     in_stock: list[FacetValue]
+    price: list[FacetValue] = Field(description="Bands as `min_price-max_price`; the last is open.")
+    rating: list[FacetValue] = Field(description="By the whole stars of the average.")
+
+
+class SuggestQuery(Request):
+    q: Text
+
+
+class Suggested(Response):
+    kind: Literal["title", "author", "series"]
+    text: str
+    id: UUID | None = Field(description="Of the book or the author; a series has none.")
+
+
+class SuggestPage(Response):
+    items: list[Suggested]
 
 
 class BookPage(Page[Book]):

@@ -9,7 +9,7 @@ from uuid import UUID
 from flask import Blueprint
 from pydantic import Field, StringConstraints
 
-from catalog_service.domain import stock
+from catalog_service.domain import audit, stock
 from catalog_service.domain.fields import MAX_STOCK, Quantity
 from catalog_service.models import StockMovement
 from common.api import PageQuery, Request, Response, accepts, returns
@@ -77,6 +77,7 @@ def get_stock(id: UUID, query: PageQuery) -> dict[str, Any]:
 def correct_stock(id: UUID, body: StockBody) -> dict[str, int]:
     """Enter what came in, went missing or was counted."""
     actor = current_user().subject
+    before = stock.figures(session, id)
     if body.on_hand is not None and body.delta is None:
         stock.count(session, id, body.on_hand, actor=actor, reason=body.reason)
     elif body.delta and body.on_hand is None:
@@ -85,7 +86,9 @@ def correct_stock(id: UUID, body: StockBody) -> dict[str, int]:
         stock.adjust(session, id, body.delta, actor=actor, reason=body.reason)
     else:
         raise Invalid.field("delta", "give either on_hand, or a delta other than 0")
-    return stock.figures(session, id)
+    after = stock.figures(session, id)
+    audit.acted(session, actor, "stock.corrected", id, before=before, after=after, reason=body.reason)
+    return after
 
 
 def _movement(row: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -126,6 +127,11 @@ def author_renamed(session: Session, author_id: UUID) -> None:
     """Have the author's books found, and shown, under the new name."""
     held = session.scalars(select(BookAuthor.book_id).where(BookAuthor.author_id == author_id)).all()
     ledger.lock(session, held)
+    write_author_names(session, held)
+
+
+def write_author_names(session: Session, held: Sequence[UUID]) -> None:
+    """Repeat the names of the authors in these books, which are locked."""
     names = func.string_agg(Author.name, aggregate_order_by(literal(AUTHOR_SEPARATOR), BookAuthor.position))
     joined = select(BookAuthor.book_id, names.label("names")).join(Author).where(BookAuthor.book_id.in_(held))
     written = joined.group_by(BookAuthor.book_id).subquery()

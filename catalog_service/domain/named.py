@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select, text
+from sqlalchemy import ColumnElement, Row, Select, func, or_, select, text
+from sqlalchemy import delete as sql_delete
 from sqlalchemy.dialects.postgresql import TSQUERY, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from catalog_service.domain.text import comparison_key, fingerprint, slug
-from catalog_service.models import Author, Book, BookAuthor, BookGenre, Genre
+from catalog_service.models import Author, Book, BookAuthor, BookGenre, FormerName, Genre
 from common.errors import Conflict, Invalid, NotFound
 
 Named = type[Author] | type[Genre]
@@ -56,15 +57,35 @@ def document(row: Row[Any]) -> dict[str, Any]:
 
 
 def find(session: Session, model: Named, reference: str) -> dict[str, Any]:
-    """One by id or slug. Raises NotFound."""
+    """One by id or slug, or by one of those that were merged into it. Raises NotFound."""
+    condition: ColumnElement[bool]
     try:
-        condition = model.id == UUID(reference)
+        id = UUID(reference)
+        condition = model.id.in_([id, *_successor(session, model, str(id))])
     except ValueError:
-        condition = model.slug == reference
+        condition = or_(model.slug == reference, model.id.in_(_successor(session, model, reference)))
     row = session.execute(listing(model).where(condition)).one_or_none()
     if row is None:
         raise NotFound
     return document(row)
+
+
+def current(session: Session, model: Named, id: UUID) -> dict[str, Any]:
+    """That one and no successor of it. Raises NotFound."""
+    row = session.execute(listing(model).where(model.id == id)).one_or_none()
+    if row is None:
+        raise NotFound
+    return document(row)
+
+
+def _successor(session: Session, model: Named, reference: str) -> list[Any]:
+    return list(session.scalars(formerly(model, [reference])))
+
+
+def formerly(model: Named, references: Sequence[str]) -> Select[UUID]:
+    """The ids of those that others, with these slugs or ids, were merged into."""
+    kind = FormerName.kind == model.__tablename__
+    return select(FormerName.target_id).where(kind, FormerName.reference.in_(references))
 
 
 def create(session: Session, model: Named, name: str) -> UUID:
@@ -96,6 +117,7 @@ def delete(session: Session, model: Named, id: UUID) -> None:
     link = link_of(model)
     if session.scalar(select(link).where(link == id).limit(1)):
         raise StillUsed(f"Books still have this {model.__name__.lower()}.")
+    session.execute(sql_delete(FormerName).where(FormerName.kind == model.__tablename__, FormerName.target_id == id))
     session.delete(row)
     session.flush()
 
@@ -139,6 +161,8 @@ def _free_slugs(session: Session, model: Named, names: dict[str, str]) -> dict[s
     """A slug for each key: the plain one where it is free, else with a piece of the key's hash."""
     plain = {key: slug(name) for key, name in names.items()}
     taken = set(session.scalars(select(model.slug).where(model.slug.in_(plain.values()))))
+    former = FormerName.kind == model.__tablename__, FormerName.reference.in_(plain.values())
+    taken |= set(session.scalars(select(FormerName.reference).where(*former)))
     chosen = {}
     for key, candidate in plain.items():
         chosen[key] = f"{candidate}-{fingerprint(key, 8)}" if candidate in taken else candidate

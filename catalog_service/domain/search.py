@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, Numeric, Select, and_, case, cast, func, literal, select
+from sqlalchemy import ColumnElement, Integer, Numeric, Select, and_, case, cast, func, literal, select, union_all
 from sqlalchemy.dialects.postgresql import TSQUERY
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from catalog_service.domain import views
+from catalog_service.domain import named, views, words
 from catalog_service.domain.isbn import find_isbn13
-from catalog_service.models import Book, BookAuthor, BookGenre, Genre
+from catalog_service.models import Author, Book, BookAuthor, BookGenre, Genre
 from common.pagination import Sort
 
 FACET_SIZE = 20
 RANK_SCALE = 1_000_000
-EXACT_TITLE = 2 * RANK_SCALE
+EXACT_TITLE = 4 * RANK_SCALE
+POPULARITY = 25_000  # for each e-fold of what was sold and rated
+FIRST_OF_SERIES = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,7 @@ class Filters:
     """What a reader asks for; None and empty ask for nothing."""
 
     q: str | None = None
+    words: str | None = None  # `q` as the dictionary understands it: the text of a tsquery
     genre: Sequence[str] = ()
     author: str | None = None
     publisher: str | None = None
@@ -40,6 +43,13 @@ class Filters:
     is_active: bool = True
 
 
+def understood(session: Session, filters: Filters) -> Filters:
+    """The filters with other forms and better spellings of the words in them."""
+    if not filters.q or find_isbn13(filters.q):
+        return filters
+    return replace(filters, words=words.understood(session, filters.q))
+
+
 def statement(filters: Filters) -> Select[Any]:
     return views.statement().where(*conditions(filters))
 
@@ -48,10 +58,11 @@ def conditions(filters: Filters) -> list[ColumnElement[bool]]:
     is_active = Book.__table__.c.is_active  # bare, as the partial indexes have it
     wanted: list[ColumnElement[bool]] = [is_active if filters.is_active else ~is_active]
     if filters.q:
-        wanted.append(_matches(filters.q))
+        wanted.append(_matches(filters))
     if filters.genre:
-        shelved = select(BookGenre.book_id).join(Genre).where(Genre.slug.in_(filters.genre))
-        wanted.append(Book.id.in_(shelved))
+        current = select(Genre.id).where(Genre.slug.in_(filters.genre))
+        genres: Any = union_all(current, named.formerly(Genre, filters.genre))
+        wanted.append(Book.id.in_(select(BookGenre.book_id).where(BookGenre.genre_id.in_(genres))))
     if filters.author:
         wanted.append(_written_by(filters.author))
     if filters.publisher:
@@ -78,22 +89,26 @@ def _bounds(filters: Filters) -> list[ColumnElement[bool]]:
     return bounds
 
 
-def _query(text: str) -> ColumnElement[Any]:
+def _query(filters: Filters) -> ColumnElement[Any]:
     """The words as a query that the database's own functions write: nothing of them is syntax to SQL."""
-    return func.search_query(text, type_=TSQUERY)
+    if filters.words is not None:
+        return cast(filters.words, TSQUERY)
+    return func.search_query(filters.q, type_=TSQUERY)
 
 
-def _matches(text: str) -> ColumnElement[bool]:
+def _matches(filters: Filters) -> ColumnElement[bool]:
     """By ISBN when the text is one, however it is spelt; else by words, the last of which may be unfinished."""
-    if isbn := find_isbn13(text):
+    if isbn := find_isbn13(filters.q or ""):
         return Book.isbn == isbn
-    return Book.search.op("@@")(_query(text))
+    return Book.search.op("@@")(_query(filters))
 
 
 def _written_by(author: str) -> ColumnElement[bool]:
     """By an author's id, or by words of the name; the index narrows, the names decide."""
     try:
-        return Book.id.in_(select(BookAuthor.book_id).where(BookAuthor.author_id == UUID(author)))
+        id = UUID(author)
+        authors: Any = union_all(select(literal(id)), named.formerly(Author, [str(id)]))
+        return Book.id.in_(select(BookAuthor.book_id).where(BookAuthor.author_id.in_(authors)))
     except ValueError:
         words = func.plainto_tsquery("simple", func.search_text(author), type_=TSQUERY)
         names = func.to_tsvector("simple", func.search_text(Book.author_names))
@@ -108,20 +123,24 @@ def _same(column: InstrumentedAttribute[Any], name: str) -> ColumnElement[bool]:
 def order(filters: Filters, sort: str | None) -> list[Sort]:
     """The sort keys of a list; the best matches first when there is something to match."""
     if filters.q and sort in (None, "relevance"):
-        return [Sort(_rank(filters.q), "rank", True), Sort(_units_sold(), "sold", True), Sort(_id(), "id", True)]
+        return [Sort(_rank(filters), "rank", True), Sort(_units_sold(), "sold", True), Sort(_id(), "id", True)]
     return _ORDERS["newest"] if sort in (None, "relevance") else _ORDERS[sort]
 
 
-def _rank(text: str) -> ColumnElement[int]:
+def _rank(filters: Filters) -> ColumnElement[int]:
     """Relevance as a whole number, which a cursor can repeat exactly.
 
-    A title that is the text, but for an article in front, comes first.
+    A title that is the text, but for an article in front, comes first. Then what is much bought and rated is
+    preferred among what matches alike, and of a series its first volumes.
     """
-    relevance = func.ts_rank(Book.search, _query(text), 1)
-    words = func.search_text(text)
-    titles = [func.left(literal(article).concat(words), 100) for article in ("", "the ", "a ", "an ")]
+    relevance = func.ts_rank(Book.search, _query(filters), 1)
+    asked = func.search_text(filters.q)
+    titles = [func.left(literal(article).concat(asked), 100) for article in ("", "the ", "a ", "an ")]
     exact = case((Book.title_key.in_(titles), EXACT_TITLE), else_=0)
-    return cast(func.round(cast(relevance, Numeric) * RANK_SCALE), Integer) + exact
+    favour = func.ln(1 + Book.rating_count + 10 * Book.units_sold) * POPULARITY
+    first = case((Book.series_position >= 1, FIRST_OF_SERIES / Book.series_position), else_=0)
+    score = cast(relevance, Numeric) * RANK_SCALE + cast(favour, Numeric) + first
+    return cast(func.round(score), Integer) + exact
 
 
 def _units_sold() -> ColumnElement[int]:

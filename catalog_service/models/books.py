@@ -102,6 +102,12 @@ class Book(Base):
         ),
         Index("ix_books_bestselling", "units_sold", "id", postgresql_where=ACTIVE),
         Index("ix_books_inactive", "updated_at", "id", postgresql_where=text("NOT is_active")),
+        Index("ix_books_title_prefix", text("title_key text_pattern_ops"), postgresql_where=ACTIVE),
+        Index(
+            "ix_books_series_prefix",
+            text('"left"(search_text(series_name), 100) text_pattern_ops'),
+            postgresql_where=ACTIVE,
+        ),
         Index("ix_books_publisher", text('"left"(search_text(publisher), 100)')),
         Index("ix_books_series", text('"left"(search_text(series_name), 100)')),
     )

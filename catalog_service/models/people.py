@@ -25,6 +25,7 @@ class Author(Base):
 
     __table_args__ = (
         Index("ix_authors_words", text("to_tsvector('simple'::regconfig, search_text(name))"), postgresql_using="gin"),
+        Index("ix_authors_prefix", text("search_text(name) text_pattern_ops")),
     )
 
 

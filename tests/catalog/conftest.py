@@ -13,7 +13,9 @@ from catalog_service.app import create_app
 from catalog_service.config import CatalogConfig
 from catalog_service.domain import stock
 from common.db import Database
-from tests.support.database import rolled_back_session, service_config, service_database
+from common.events import Event
+from common.events.administration import CatalogAdminActed
+from tests.support.database import emitted, rolled_back_session, service_config, service_database
 from tests.support.service import service_application, service_client
 from tests.support.tokens import bearer
 
@@ -55,3 +57,8 @@ def stock_of(database: Database) -> Callable[[Any], tuple[int, int]]:
         return found["on_hand"], found["reserved"]
 
     return figures
+
+
+def replicated(database: Database) -> list[Event]:
+    """What other services' copies are told: all that was recorded but for what the staff did."""
+    return [event for event in emitted(database) if not isinstance(event, CatalogAdminActed)]

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from common.events.catalog import BookAdded, BookChanged
-from tests.support.database import emitted
+from tests.catalog.conftest import replicated
 from tests.support.tokens import bearer
 
 BOOKS = "/api/v1/books"
@@ -135,7 +135,7 @@ def test_of_many_who_add_the_same_book_at_once_one_succeeds(app, database, admin
         answers = list(pool.map(post, range(8)))
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
     assert {answer.json["code"] for answer in answers if answer.status_code == 409} == {"isbn_taken"}
-    assert len(emitted(database)) == 1
+    assert len(replicated(database)) == 1
 
 
 def test_put_replaces_and_patch_merges(client, admin, add_book):
@@ -220,7 +220,7 @@ def test_every_change_is_told_once_with_a_growing_version(client, admin, add_boo
         client.patch(path, json=body, headers=admin)
     client.delete(path, headers=admin)
     client.post(f"{path}/restore", headers=admin)
-    events = emitted(database)
+    events = replicated(database)
     assert [type(event) for event in events] == [BookAdded, BookChanged, BookChanged, BookChanged, BookChanged]
     assert [event.version for event in events] == [1, 2, 3, 4, 5]
     assert [event.is_active for event in events] == [True, True, True, False, True]
@@ -230,7 +230,7 @@ def test_every_change_is_told_once_with_a_growing_version(client, admin, add_boo
 def test_a_refused_write_tells_nothing(client, admin, add_book, database):
     add_book(code="E-1")
     client.post(BOOKS, json={"title": "x", "price": "1.00", "code": "E-1", "authors": ["New"]}, headers=admin)
-    assert len(emitted(database)) == 1
+    assert len(replicated(database)) == 1
     assert client.get("/api/v1/authors").json["items"] == []
 
 

@@ -1,0 +1,176 @@
+"""The dictionary of the search: other forms of a word that is asked for, and what a misspelt one may have meant.
+
+Only the dictionary is ever compared letter by letter, never the books.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sqlalchemy import Text, cast, func, select, text
+from sqlalchemy.orm import Session
+
+from catalog_service.models import SearchWord
+from common.db import Database
+
+BATCH = 2_000
+MOST_FORMS = 12
+MOST_CORRECTIONS = 3
+SHORTEST_CORRECTED = 4
+LONGEST_CORRECTED = 40
+MOST_CORRECTED = 6
+_LEXEME = re.compile(r"(!?)'((?:[^']|'')*)'(:\*)?")
+_STEMMED = [
+    "danish",
+    "dutch",
+    "english",
+    "finnish",
+    "french",
+    "german",
+    "hungarian",
+    "italian",
+    "norwegian",
+    "portuguese",
+    "romanian",
+    "russian",
+    "spanish",
+    "swedish",
+    "turkish",
+]
+
+_LEARN = text("""
+WITH taken AS (
+    DELETE FROM word_queue WHERE id IN (SELECT id FROM word_queue ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED)
+    RETURNING book_id
+), known AS (
+    SELECT DISTINCT books.id, CASE language
+        WHEN 'da' THEN 'danish' WHEN 'nl' THEN 'dutch' WHEN 'fi' THEN 'finnish' WHEN 'fr' THEN 'french'
+        WHEN 'de' THEN 'german' WHEN 'hu' THEN 'hungarian' WHEN 'it' THEN 'italian' WHEN 'no' THEN 'norwegian'
+        WHEN 'pt' THEN 'portuguese' WHEN 'ro' THEN 'romanian' WHEN 'ru' THEN 'russian' WHEN 'es' THEN 'spanish'
+        WHEN 'sv' THEN 'swedish' WHEN 'tr' THEN 'turkish' ELSE 'english' END AS language,
+        tsvector_to_array(to_tsvector('simple', search_text(
+            title || ' ' || author_names || ' ' || COALESCE(series_name, '')))) AS words
+    FROM taken JOIN books ON books.id = taken.book_id
+), counted AS (
+    SELECT word, language, count(*) AS frequency FROM known, unnest(words) AS word
+    WHERE length(word) <= 60 GROUP BY word, language
+), learnt AS (
+    INSERT INTO search_words (word, language, stem, frequency)
+    SELECT word, language, COALESCE((ts_lexize((language || '_stem')::regdictionary, word))[1], word), frequency
+    FROM counted ORDER BY word, language
+    ON CONFLICT (word, language) DO UPDATE SET frequency = search_words.frequency + EXCLUDED.frequency
+)
+SELECT count(*) FROM taken
+""")
+
+_FORMS = text("""
+SELECT asked.word AS asked, known.word, sum(known.frequency) AS frequency
+FROM unnest(CAST(:words AS text[])) AS asked(word), unnest(CAST(:languages AS text[])) AS spoken(language),
+    LATERAL (SELECT COALESCE(
+        (ts_lexize((spoken.language || '_stem')::regdictionary, asked.word))[1], asked.word) AS stem) AS stemmed,
+    LATERAL (SELECT word, frequency FROM search_words
+        WHERE stem = stemmed.stem AND language = spoken.language ORDER BY frequency DESC LIMIT 12) AS known
+GROUP BY asked.word, known.word ORDER BY frequency DESC
+""")
+
+_SIMILAR = text("""
+SELECT word, sum(frequency) AS frequency FROM search_words
+WHERE word % :word AND length(word) BETWEEN :shortest AND :longest
+GROUP BY word ORDER BY similarity(word, :word) DESC LIMIT 50
+""")
+
+_SAME_START = text("""
+SELECT word, sum(frequency) AS frequency FROM search_words
+WHERE word LIKE :start AND length(word) BETWEEN :shortest AND :longest
+GROUP BY word ORDER BY frequency DESC LIMIT 2000
+""")
+
+
+def learn(session: Session) -> int:
+    """Learn the words of some books that were written; how many books these were."""
+    return session.execute(_LEARN, {"batch": BATCH}).scalar_one()
+
+
+def learn_all(database: Database, _config: object = None) -> None:
+    while True:
+        with database.transaction() as session:
+            if learn(session) < BATCH:
+                return
+
+
+def understood(session: Session, query: str) -> str:
+    """What was typed as the text of a tsquery, wherein each word may also have another form or a better spelling.
+
+    Words of a quoted phrase stay as they are, and so do those that are excluded.
+    """
+    parsed: str = session.scalar(select(cast(func.search_query(query), Text))) or ""
+    lexemes = [] if "<" in _LEXEME.sub("", parsed) else _LEXEME.findall(parsed)
+    plain = [word for negated, word, _ in lexemes if not negated and "'" not in word and "\\" not in word]
+    if not plain:
+        return parsed
+    also = _forms(session, plain)
+    unfinished = {word for _, word, prefix in lexemes if prefix}
+    unknown = [word for word in dict.fromkeys(plain) if word not in also and not _begins(session, word, unfinished)]
+    for word in unknown[:MOST_CORRECTED]:
+        also[word] = _corrections(session, word)
+    return _LEXEME.sub(lambda found: _widened(found, also), parsed)
+
+
+def _widened(found: re.Match[str], also: dict[str, list[str]]) -> str:
+    negated, word, prefix = found.groups()
+    matched = word if prefix else None
+    others = [] if negated else [other for other in also.get(word, []) if not _is(other, word, matched)]
+    if not others:
+        return found.group()
+    return "(" + " | ".join([f"'{word}'{prefix or ''}", *(f"'{other}'" for other in others)]) + ")"
+
+
+def _is(other: str, word: str, prefix: str | None) -> bool:
+    """Whether the word itself, or what it is the beginning of, matches that already: twice would count as better."""
+    return other == word or (prefix is not None and other.startswith(prefix))
+
+
+def _forms(session: Session, words: list[str]) -> dict[str, list[str]]:
+    """The words of the dictionary with the same stem, the most frequent first; none for a word that it lacks."""
+    forms: dict[str, list[str]] = {}
+    for row in session.execute(_FORMS, {"words": words, "languages": _STEMMED}):
+        known = forms.setdefault(row.asked, [])
+        if len(known) < MOST_FORMS and "'" not in row.word and "\\" not in row.word and row.word not in known:
+            known.append(row.word)
+    return forms
+
+
+def _begins(session: Session, word: str, unfinished: set[str]) -> bool:
+    """Whether the word that is still being typed is the beginning of one that is known."""
+    starts = SearchWord.word.startswith(word, autoescape=True)
+    return word in unfinished and session.scalar(select(SearchWord.word).where(starts).limit(1)) is not None
+
+
+def _corrections(session: Session, word: str) -> list[str]:
+    """Known words that are a slip or two away, the nearest and then the most frequent first."""
+    if not SHORTEST_CORRECTED <= len(word) <= LONGEST_CORRECTED or any(map(str.isdigit, word)):
+        return []
+    slips = 1 if len(word) < 6 else 2
+    bounds = {"shortest": len(word) - slips, "longest": len(word) + slips}
+    if session.scalar(text("SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm'")):
+        rows = session.execute(_SIMILAR, bounds | {"word": word}).all()
+    else:
+        start = word[:2].replace("\\", "").replace("%", "").replace("_", "") + "%"
+        rows = session.execute(_SAME_START, bounds | {"start": start}).all()
+    near = sorted((distance(word, row.word), -row.frequency, row.word) for row in rows)
+    return [known for slip, _, known in near if slip <= slips and "'" not in known][:MOST_CORRECTIONS]
+
+
+def distance(one: str, other: str) -> int:
+    """How many letters were added, dropped, changed, or swapped with the next one."""
+    before: list[int] = []
+    last = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        row = [i]
+        for j, its in enumerate(other, 1):
+            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (letter != its))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == its:
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        before, last = last, row
+    return last[-1]
