@@ -25,6 +25,9 @@ from order_service.models import Order, Payment, PaymentStatus, Refund, RefundSt
 from order_service.payments.provider import Charge
 
 PROVIDER = "payment-provider"
+BY_HAND = "manual"
+"""Not a provider: money that the staff took, and give back, outside of the store."""
+
 STUCK_AFTER = timedelta(seconds=30)
 BATCH = 50
 
@@ -81,6 +84,15 @@ def settle(session: Session, payment_id: UUID, charge: Charge) -> Payment:
         status.change(session, order, to, actor=PROVIDER, reason=charge.failure)
     elif not charge.failure:
         _open_refund(session, payment, payment.amount, restock=False, actor=PROVIDER, reason="paid_too_late")
+    return payment
+
+
+def take_by_hand(session: Session, order: Order, *, actor: str, reason: str) -> Payment:
+    """Money that came some other way, by the staff's word. Raises PaymentInProgress."""
+    payment = begin(session, order, provider=BY_HAND, method=BY_HAND)
+    payment.status = PaymentStatus.SUCCEEDED
+    session.flush()
+    status.change(session, order, Status.PAID, actor=actor, reason=reason)
     return payment
 
 
