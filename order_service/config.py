@@ -21,6 +21,7 @@ class OrderConfig(ServiceConfig):
     payment_ttl: timedelta
     decision_ttl: timedelta
     redrive_after: timedelta
+    invoice_seller: str
 
     @classmethod
     def read(cls, env: Env) -> dict[str, Any]:
@@ -34,4 +35,5 @@ class OrderConfig(ServiceConfig):
             "payment_ttl": timedelta(seconds=env.int("ORDER_PAYMENT_TTL", 1800, validate=positive) or 0),
             "decision_ttl": timedelta(seconds=env.int("ORDER_DECISION_TTL", 900, validate=positive) or 0),
             "redrive_after": timedelta(seconds=env.int("ORDER_REDRIVE_AFTER", 120, validate=positive) or 0),
+            "invoice_seller": str(env.str("INVOICE_SELLER", "Bookstore")).replace("\\n", "\n"),
         }

@@ -12,6 +12,7 @@ from order_service.models.checkout import (
     TaxRate,
 )
 from order_service.models.idempotency import IdempotencyKey
+from order_service.models.invoices import DocumentCounter, Invoice
 from order_service.models.orders import HistoryEntry, Order, OrderItem, Status
 from order_service.models.payments import Payment, PaymentStatus, Refund, RefundStatus
 from order_service.models.simulator import SimulatedCharge, SimulatedRefund
@@ -22,8 +23,10 @@ __all__ = [
     "Book",
     "Cart",
     "CartItem",
+    "DocumentCounter",
     "HistoryEntry",
     "IdempotencyKey",
+    "Invoice",
     "Order",
     "OrderItem",
     "Payment",

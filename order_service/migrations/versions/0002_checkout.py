@@ -1,4 +1,4 @@
-"""Addresses, shipping methods, tax rates and promotions; guests' carts; webhooks; invoices."""
+"""Addresses, shipping methods, tax rates and promotions; guests' carts; invoices."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -22,7 +22,6 @@ def upgrade() -> None:
     op.add_column("carts", sa.Column("is_guest", sa.Boolean(), nullable=False, server_default=sa.false()))
     guests = sa.text("is_guest")
     op.create_index("ix_carts_guests", "carts", ["updated_at"], unique=False, postgresql_where=guests)
-    _create_payment_tables()
     _create_invoices()
 
 
@@ -115,17 +114,6 @@ def _extend_orders() -> None:
     op.create_index("ix_orders_pending", "orders", ["placed_at"], unique=False, postgresql_where=pending)
 
 
-def _create_payment_tables() -> None:
-    op.create_table(
-        "webhook_events",
-        sa.Column("provider", sa.String(length=20), nullable=False),
-        sa.Column("event_id", sa.String(length=255), nullable=False),
-        sa.Column("received_at", TIME, nullable=False),
-        sa.PrimaryKeyConstraint("provider", "event_id", name="pk_webhook_events"),
-    )
-    op.add_column("simulated_charges", sa.Column("settles_at", TIME, nullable=True))
-
-
 def _create_invoices() -> None:
     op.create_table(
         "document_counters",
@@ -151,11 +139,10 @@ def _create_invoices() -> None:
 
 
 def downgrade() -> None:
-    for table in ("invoices", "document_counters", "webhook_events", "promotion_uses", "promotions"):
+    for table in ("invoices", "document_counters", "promotion_uses", "promotions"):
         op.drop_table(table)
     for table in ("tax_rates", "shipping_methods", "addresses"):
         op.drop_table(table)
-    op.drop_column("simulated_charges", "settles_at")
     op.drop_index("ix_carts_guests", "carts")
     op.drop_column("carts", "is_guest")
     op.drop_index("ix_orders_pending", "orders")
