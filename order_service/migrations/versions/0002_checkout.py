@@ -146,7 +146,7 @@ def downgrade() -> None:
     op.drop_index("ix_carts_guests", "carts")
     op.drop_column("carts", "is_guest")
     op.drop_index("ix_orders_pending", "orders")
-    op.drop_constraint("ck_orders_total", "orders", type_="check")
+    op.drop_constraint(op.f("ck_orders_total"), "orders", type_="check")
     for column in ("promotion_code", "shipping_method", "tax_rate", "tax_included", "redriven_at"):
         op.drop_column("orders", column)
-    op.create_check_constraint(op.f("ck_orders_total"), "orders", TOTAL.format(tax="tax"))
+    op.create_check_constraint("ck_orders_total", "orders", TOTAL.format(tax="tax"))
