@@ -86,6 +86,8 @@ ROUTES = (
     Route("/api/v1/admin/orders", "order", Access.PROTECTED),
     Route("/api/v1/admin/analytics", "order", Access.PROTECTED),
     Route("/api/v1/admin/promotions", "order", Access.PROTECTED),
+    Route("/api/v1/admin/shipping-methods", "order", Access.PROTECTED),
+    Route("/api/v1/admin/tax-rates", "order", Access.PROTECTED),
 )
 
 

@@ -7,14 +7,15 @@ from flask import Flask
 from common.app import service_app
 from common.auth import KeySource
 from common.client import ServiceClient
-from order_service.api import admin, carts, internal, orders, payments, people
+from order_service.api import addresses, admin, carts, internal, invoices, orders, payments, people, terms
 from order_service.config import OrderConfig
 from order_service.decisions import DecisionWaiter
 from order_service.payments import open_provider
 
 
 def create_app(config: OrderConfig, keys: KeySource | None = None) -> Flask:
-    app = service_app(config, [carts.api, orders.api, payments.api, admin.api, internal.api, people.api], keys=keys)
+    resources = (carts, orders, payments, admin, addresses, terms, invoices, internal, people)
+    app = service_app(config, [resource.api for resource in resources], keys=keys)
     database = app.extensions["database"]
     app.extensions["catalog"] = ServiceClient(config, config.catalog_url, scope="replicas:read")
     app.extensions["decisions"] = DecisionWaiter(database)

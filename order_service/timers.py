@@ -7,7 +7,7 @@ from common.errors import Unavailable
 from common.telemetry import get_logger
 from common.worker import Timer, in_one_session
 from order_service.config import OrderConfig
-from order_service.domain import decisions, idempotency, payments
+from order_service.domain import decisions, guests, idempotency, payments
 from order_service.payments import open_provider, processing
 
 log = get_logger(__name__)
@@ -19,6 +19,12 @@ def expire_orders(database: Database, _config: OrderConfig) -> None:
     while more:
         with database.transaction() as session:
             more = decisions.expire(session) == decisions.BATCH
+
+
+def redrive_orders(database: Database, config: OrderConfig) -> None:
+    """Ask the catalog again about orders that it has not decided on."""
+    with database.transaction() as session:
+        decisions.redrive(session, config.redrive_after)
 
 
 def finish_payments(database: Database, config: OrderConfig) -> None:
@@ -39,6 +45,8 @@ def finish_payments(database: Database, config: OrderConfig) -> None:
 
 TIMERS = (
     Timer("expire-orders", 5.0, expire_orders),
+    Timer("redrive-orders", 5.0, redrive_orders),
     Timer("finish-payments", 5.0, finish_payments),
+    Timer("prune-guest-carts", 3600.0, in_one_session(guests.prune)),
     Timer("prune-idempotency-keys", 3600.0, in_one_session(idempotency.prune)),
 )

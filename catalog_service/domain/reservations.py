@@ -29,8 +29,9 @@ class NothingReserved(LookupError):
 
 
 def reserve(session: Session, order_id: UUID, wanted: Quantities) -> None:
-    """Set all of it aside or nothing, and tell which."""
+    """Set all of it aside or nothing, and tell which; asked again, tell the same again."""
     if not _begin(session, order_id, ReservationStatus.HELD):
+        _repeat_decision(session, order_id, wanted)
         return
     short = _short_lines(ledger.lock(session, wanted), wanted)
     if short:
@@ -41,6 +42,16 @@ def reserve(session: Session, order_id: UUID, wanted: Quantities) -> None:
     session.execute(insert(ReservationLine), lines)
     _post(session, order_id, MovementKind.RESERVED, wanted)
     outbox.record(session, StockReserved(order_id=order_id))
+
+
+def _repeat_decision(session: Session, order_id: UUID, wanted: Quantities) -> None:
+    """What is still held, or was refused; the lines short are those of today. After a sale or a release nothing."""
+    status = _lock_status(session, order_id)
+    if status == ReservationStatus.HELD:
+        outbox.record(session, StockReserved(order_id=order_id))
+    elif status == ReservationStatus.REJECTED:
+        short = _short_lines(ledger.lock(session, wanted), wanted)
+        outbox.record(session, StockRejected(order_id=order_id, reason="out_of_stock", lines=tuple(short)))
 
 
 def _short_lines(stock: Mapping[UUID, AnyRow], wanted: Quantities) -> list[ShortLine]:

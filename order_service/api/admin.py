@@ -10,18 +10,20 @@ from uuid import UUID
 from flask import Blueprint, Response
 from pydantic import AwareDatetime, Field, StringConstraints
 from sqlalchemy import Select, exists, or_
+from sqlalchemy.orm import Session
 
 from common.api import MAX_MONEY, Page, PageQuery, Request, accepts, returns
 from common.auth import current_user, requires, requires_user
 from common.db import session, transaction
+from common.errors import Invalid
 from common.pagination import paginate
 from order_service.api import idempotency
 from order_service.api.listing import NEWEST_FIRST
 from order_service.api.refunding import give_back
 from order_service.api.schemas import OrderOut, Reason
-from order_service.domain import cancellation, payments, status, views
+from order_service.domain import audit, cancellation, payments, status, views
 from order_service.domain import idempotency as keys
-from order_service.models import Order, OrderItem, Status
+from order_service.models import Order, OrderItem, Refund, Status
 
 api = Blueprint("admin_orders", __name__, url_prefix="/api/v1")
 
@@ -37,8 +39,11 @@ class OrderQuery(PageQuery):
 
 
 class StatusBody(Request):
+    """`force` needs a reason: it does what is not a legal transition, and gives money and books back where it must."""
+
     status: Status
     reason: Reason | None = None
+    force: bool = False
 
 
 class RefundBody(Request):
@@ -94,10 +99,23 @@ def change_status(order_id: UUID, body: StatusBody) -> dict[str, Any]:
     """Ship, deliver, cancel or refund, where the order's status allows it."""
     with transaction() as own:
         order = status.lock(own, order_id)
-        actor = current_user().subject
-        refund = cancellation.move_on(own, order, body.status, actor=actor, reason=body.reason)
+        refund = _move(own, order, body, actor=current_user().subject)
     give_back(refund)
     return views.order(session, order_id)
+
+
+def _move(own: Session, order: Order, body: StatusBody, *, actor: str) -> Refund | None:
+    before = order.status
+    if body.force:
+        if body.reason is None:
+            raise Invalid.field("reason", "is needed with force")
+        refund = cancellation.force(own, order, body.status, actor=actor, reason=body.reason)
+    else:
+        refund = cancellation.move_on(own, order, body.status, actor=actor, reason=body.reason)
+    action = "order.forced" if body.force else "order.status_changed"
+    old, new = {"status": before}, {"status": str(body.status)}
+    audit.acted(own, actor, action, order.id, before=old, after=new, reason=body.reason)
+    return refund
 
 
 @api.post("/orders/<uuid:order_id>/refund")
@@ -118,6 +136,8 @@ def refund_order(order_id: UUID, body: RefundBody) -> Response:
             refund = payments.refund(
                 own, order, body.amount, restock=body.restock, actor=actor.subject, reason=body.reason
             )
+            told = {"amount": refund.amount, "restock": body.restock}
+            audit.acted(own, actor.subject, "order.refunded", order_id, after=told, reason=body.reason)
     give_back(refund)
     answer = idempotency.as_json(views.order(session, order_id))
     if earlier:

@@ -9,20 +9,22 @@ from uuid import UUID
 from flask import Blueprint, Response, current_app, request
 from pydantic import Field
 
-from common.api import Page, PageQuery, Request, accepts, returns
+from common.api import Money, Page, PageQuery, Request, accepts, returns
+from common.api import Response as Answer
 from common.app import config
 from common.auth import current_user, requires_user
 from common.db import current_database, session, transaction
-from common.errors import problem
+from common.errors import Invalid, problem
 from common.ids import new_id
 from common.pagination import paginate
 from order_service.api import idempotency
 from order_service.api.books import learn
+from order_service.api.carts import merge_guest
 from order_service.api.listing import NEWEST_FIRST
 from order_service.api.refunding import give_back
-from order_service.api.schemas import Address, OrderOut, Reason, Wanted
+from order_service.api.schemas import Address, Code, OrderOut, Reason, ShippingOptionOut, Wanted
 from order_service.decisions import DecisionWaiter
-from order_service.domain import cancellation, carts, checkout, status, views
+from order_service.domain import addresses, cancellation, carts, checkout, pricing, status, views
 from order_service.domain import idempotency as keys
 from order_service.domain.checkout import Purchase
 from order_service.domain.idempotency import Use
@@ -39,6 +41,21 @@ class OrderBody(Request):
 
     items: Annotated[list[Wanted], Field(min_length=1, max_length=100)] | None = None
     shipping_address: Address | None = None
+    address_id: Annotated[UUID | None, Field(description="of the address book, instead of shipping_address")] = None
+    shipping_method: Code | None = None
+    promotion_code: Code | None = None
+
+
+class QuoteOut(Answer):
+    subtotal: Money
+    discount: Money
+    shipping: Money
+    tax: Money
+    tax_included: bool
+    total: Money
+    currency: str
+    shipping_method: str | None
+    shipping_methods: list[ShippingOptionOut]
 
 
 class CancelBody(Request):
@@ -53,6 +70,8 @@ class CancelBody(Request):
 def place_order(body: OrderBody) -> Response:
     """Order the cart or these items, at our prices."""
     user_id = current_user().user_id
+    if body.items is None:
+        merge_guest(user_id)
     use = idempotency.requested_use(user_id, "place_order", body.model_dump(mode="json"))
     purchase = _purchase(user_id, body)
     learn(_books(purchase))
@@ -73,10 +92,42 @@ def _purchase(user_id: UUID, body: OrderBody) -> Purchase:
         order_id=new_id(),
         user_id=user_id,
         lines=tuple((line.book_id, line.quantity) for line in body.items) if body.items else None,
-        shipping_address=body.shipping_address.model_dump() if body.shipping_address else None,
+        shipping_address=_address(user_id, body),
+        shipping_method=body.shipping_method,
+        promotion_code=body.promotion_code,
         decision_ttl=config.decision_ttl,
         payment_ttl=config.payment_ttl,
     )
+
+
+def _address(user_id: UUID, body: OrderBody) -> dict[str, Any] | None:
+    if body.address_id is None:
+        return body.shipping_address.model_dump() if body.shipping_address else None
+    if body.shipping_address:
+        raise Invalid.field("address_id", "cannot stand beside shipping_address")
+    with current_database().read() as reader:
+        return addresses.copy(reader, user_id, body.address_id)
+
+
+@api.post("/quote")
+@requires_user("orders:write")
+@accepts(body=OrderBody, body_required=False)
+@returns(QuoteOut)
+def quote_order(body: OrderBody) -> dict[str, Any]:
+    """What the order would cost now, and how it can be sent; nothing is placed."""
+    purchase = _purchase(current_user().user_id, body)
+    learn(_books(purchase))
+    price, currency = checkout.quote(session, purchase)
+    address = purchase.shipping_address
+    found = pricing.options(session, address["country"] if address else None)
+    sums = price.sums
+    return {
+        name: getattr(sums, name) for name in ("subtotal", "discount", "shipping", "tax", "tax_included", "total")
+    } | {
+        "currency": currency,
+        "shipping_method": price.shipping_method,
+        "shipping_methods": [{name: getattr(each, name) for name in ShippingOptionOut.model_fields} for each in found],
+    }
 
 
 def _books(purchase: Purchase) -> list[UUID]:

@@ -16,6 +16,9 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 OptionalLine = Annotated[str, StringConstraints(max_length=200)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
+Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+
 
 class Wanted(Request):
     book_id: UUID
@@ -31,6 +34,13 @@ class Address(Request):
     postal_code: Annotated[str, StringConstraints(min_length=1, max_length=20)]
     country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = Field(description="ISO 3166-1 alpha-2")
     phone: Annotated[str, StringConstraints(max_length=40)] | None = None
+
+
+class ShippingOptionOut(Response):
+    code: str
+    name: str
+    price: Money
+    free_over: Money | None
 
 
 class OrderItemOut(Response):
@@ -67,9 +77,12 @@ class OrderOut(Response):
     discount: Money
     shipping: Money
     tax: Money
+    tax_included: bool
     total: Money
     currency: str
     shipping_address: dict[str, Any] | None
+    shipping_method: str | None
+    promotion_code: str | None
     history: list[HistoryEntryOut]
     payment: PaymentOut | None
     placed_at: datetime

@@ -19,16 +19,17 @@ from order_service.models import Book, Cart, CartItem, Order
 MAX_QUANTITY = 99
 
 
-def lock(session: Session, user_id: UUID) -> None:
-    """Make the user's cart exist, and keep it from changing until this transaction ends."""
-    session.execute(insert(Cart).values(user_id=user_id, updated_at=utcnow()).on_conflict_do_nothing())
+def lock(session: Session, user_id: UUID, *, is_guest: bool = False) -> None:
+    """Make the owner's cart exist, and keep it from changing until this transaction ends."""
+    made = insert(Cart).values(user_id=user_id, updated_at=utcnow(), is_guest=is_guest)
+    session.execute(made.on_conflict_do_nothing())
     session.execute(select(Cart.user_id).where(Cart.user_id == user_id).with_for_update())
 
 
-def add(session: Session, user_id: UUID, book_id: UUID, quantity: int) -> None:
+def add(session: Session, user_id: UUID, book_id: UUID, quantity: int, *, is_guest: bool = False) -> None:
     """Put copies in; the same book adds up. Raises NotFound or Invalid (more than 99)."""
     book = books.on_sale(session, [book_id])[book_id]
-    lock(session, user_id)
+    lock(session, user_id, is_guest=is_guest)
     held = session.scalar(_items(user_id).where(CartItem.book_id == book_id))
     if held is None:
         held = CartItem(user_id=user_id, book_id=book_id, quantity=0, unit_price=book.price)
@@ -85,7 +86,7 @@ def _copy(user_id: UUID, item: Any) -> CartItem:
     return CartItem(user_id=user_id, book_id=item.book_id, quantity=item.quantity, unit_price=item.unit_price)
 
 
-def view(session: Session, user_id: UUID) -> dict[str, Any]:
+def view(session: Session, user_id: UUID | None) -> dict[str, Any]:
     """The cart with live prices and availability, and what its owner should know."""
     joined = (
         select(CartItem, Book)

@@ -15,11 +15,11 @@ from sqlalchemy.orm import Session
 from common import outbox
 from common.db import utcnow
 from common.errors import Conflict, Invalid
-from common.events.orders import OrderPlaced
-from order_service.domain import books, carts, status
+from order_service.domain import books, carts, pricing, promotions, status
 from order_service.domain.carts import MAX_QUANTITY
-from order_service.domain.totals import line_total, totals
-from order_service.models import Book, Order, OrderItem, Status
+from order_service.domain.pricing import Price
+from order_service.domain.totals import line_total
+from order_service.models import Book, Order, OrderItem, Promotion, Status
 
 Lines = Iterable[tuple[UUID, int]]
 
@@ -40,28 +40,35 @@ class Purchase:
     user_id: UUID
     lines: tuple[tuple[UUID, int], ...] | None
     shipping_address: Mapping[str, Any] | None
+    shipping_method: str | None
+    promotion_code: str | None
     decision_ttl: timedelta
     payment_ttl: timedelta
 
 
 def place(session: Session, purchase: Purchase) -> Order:
-    """The order, PENDING until the catalog has decided. Raises EmptyCart, NotFound, Invalid or MixedCurrencies."""
+    """The order, PENDING until the catalog has decided.
+
+    Raises EmptyCart, NotFound, Invalid, MixedCurrencies or PromotionRefused. A promotion is locked before the cart,
+    as it is when an order ends.
+    """
+    code = purchase.promotion_code
+    promotion = promotions.lock(session, code, purchase.user_id) if code else None
     from_cart = purchase.lines is None
     wanted = _add_up(_take_from_cart(session, purchase.user_id) if from_cart else purchase.lines or ())
     found = books.on_sale(session, wanted)
-    order = _order(session, purchase, _items(wanted, found), _one_currency(found.values()), from_cart)
-    status.enter(session, order, actor=str(purchase.user_id))
-    outbox.record(
+    order = _order(
         session,
-        OrderPlaced(
-            order_id=order.id,
-            user_id=order.user_id,
-            number=order.number,
-            lines=status.lines(order),
-            total=order.total,
-            currency=order.currency,
-        ),
+        purchase,
+        _items(wanted, found),
+        _one_currency(found.values()),
+        from_cart=from_cart,
+        promotion=promotion,
     )
+    if promotion:
+        promotions.use(session, promotion, order.id, order.user_id)
+    status.enter(session, order, actor=str(purchase.user_id))
+    outbox.record(session, status.placed(order))
     return order
 
 
@@ -105,8 +112,40 @@ def _one_currency(found: Iterable[Book]) -> str:
     return currencies.pop()
 
 
-def _order(session: Session, purchase: Purchase, items: list[OrderItem], currency: str, from_cart: bool) -> Order:
-    sums = totals((item.quantity, item.unit_price) for item in items)
+def quote(session: Session, purchase: Purchase) -> tuple[Price, str]:
+    """What an order would cost now, with its currency; nothing is placed. Raises as `place`."""
+    code = purchase.promotion_code
+    promotion = promotions.look(session, code, purchase.user_id) if code else None
+    held = carts.contents(session, purchase.user_id) if purchase.lines is None else purchase.lines
+    if not held:
+        raise EmptyCart("There is nothing in the cart.")
+    wanted = _add_up(held)
+    found = books.on_sale(session, wanted)
+    return _price(session, purchase, _items(wanted, found), promotion), _one_currency(found.values())
+
+
+def _price(session: Session, purchase: Purchase, items: list[OrderItem], promotion: Promotion | None) -> Price:
+    address = purchase.shipping_address
+    return pricing.price(
+        session,
+        [(item.quantity, item.unit_price) for item in items],
+        country=address["country"] if address else None,
+        method=purchase.shipping_method,
+        promotion=promotion,
+    )
+
+
+def _order(
+    session: Session,
+    purchase: Purchase,
+    items: list[OrderItem],
+    currency: str,
+    *,
+    from_cart: bool,
+    promotion: Promotion | None,
+) -> Order:
+    price = _price(session, purchase, items, promotion)
+    sums = price.sums
     order = Order(
         id=purchase.order_id,
         number=_next_number(session),
@@ -117,9 +156,13 @@ def _order(session: Session, purchase: Purchase, items: list[OrderItem], currenc
         discount=sums.discount,
         shipping=sums.shipping,
         tax=sums.tax,
+        tax_rate=price.tax_rate,
+        tax_included=sums.tax_included,
         total=sums.total,
         currency=currency,
         shipping_address=purchase.shipping_address,
+        shipping_method=price.shipping_method,
+        promotion_code=promotion.code if promotion else None,
         payment_ttl=purchase.payment_ttl,
         expires_at=utcnow() + purchase.decision_ttl,
         items=items,

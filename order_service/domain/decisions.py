@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from common import outbox
 from common.db import utcnow
 from common.errors import NotFound
 from common.events.catalog import StockRejected, StockReserved
@@ -45,6 +47,16 @@ def _pending(session: Session, order_id: UUID) -> Order | None:
     except NotFound:
         return None  # not ours: another store's order on a shared bus, or one of a database restored from a backup
     return order if order.status == Status.PENDING else None
+
+
+def redrive(session: Session, after: timedelta) -> None:
+    """Place a batch of orders again that have waited so long for a decision, which the catalog then repeats."""
+    since = func.coalesce(Order.redriven_at, Order.placed_at)
+    waiting = select(Order.id).where(Order.status == Status.PENDING, since < utcnow() - after).order_by(Order.placed_at)
+    for order_id in session.scalars(waiting.limit(BATCH).with_for_update(skip_locked=True, of=Order)).all():
+        order = status.lock(session, order_id)
+        order.redriven_at = utcnow()
+        outbox.record(session, status.placed(order))
 
 
 def expire(session: Session) -> int:

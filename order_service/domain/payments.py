@@ -18,13 +18,16 @@ from common import outbox
 from common.db import utcnow
 from common.errors import Conflict, Invalid, NotFound
 from common.events.orders import OrderRefunded
-from order_service.domain import status
+from order_service.domain import invoices, status
 from order_service.domain.status import PAYABLE, IllegalTransition
 from order_service.domain.totals import ZERO
 from order_service.models import Order, Payment, PaymentStatus, Refund, RefundStatus, Status
 from order_service.payments.provider import Charge
 
 PROVIDER = "payment-provider"
+BY_HAND = "manual"
+"""Not a provider: money that the staff took, and give back, outside of the store."""
+
 STUCK_AFTER = timedelta(seconds=30)
 BATCH = 50
 
@@ -79,8 +82,20 @@ def settle(session: Session, payment_id: UUID, charge: Charge) -> Payment:
     if order.status in PAYABLE:
         to = Status.PAYMENT_FAILED if charge.failure else Status.PAID
         status.change(session, order, to, actor=PROVIDER, reason=charge.failure)
+        if to == Status.PAID:
+            invoices.issue(session, order)
     elif not charge.failure:
         _open_refund(session, payment, payment.amount, restock=False, actor=PROVIDER, reason="paid_too_late")
+    return payment
+
+
+def take_by_hand(session: Session, order: Order, *, actor: str, reason: str) -> Payment:
+    """Money that came some other way, by the staff's word. Raises PaymentInProgress."""
+    payment = begin(session, order, provider=BY_HAND, method=BY_HAND)
+    payment.status = PaymentStatus.SUCCEEDED
+    session.flush()
+    status.change(session, order, Status.PAID, actor=actor, reason=reason)
+    invoices.issue(session, order)
     return payment
 
 
@@ -136,6 +151,7 @@ def complete_refund(session: Session, refund_id: UUID) -> None:
         return
     done.status = RefundStatus.SUCCEEDED
     session.flush()
+    invoices.credit(session, order, done)
     if payment.refunded == payment.amount and not has_pending_refund(session, order.id):
         _end_refunded(session, order, payment, done)
 

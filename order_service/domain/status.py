@@ -15,6 +15,7 @@ from common.errors import Conflict, NotFound
 from common.events import Event
 from common.events import orders as events
 from common.events.orders import OrderLine
+from order_service.domain import promotions
 from order_service.models import HistoryEntry, Order, Status
 
 DECIDED = "decided"
@@ -30,6 +31,16 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.CANCELLED: frozenset(),
     Status.REFUNDED: frozenset(),
 }
+FORCED: Mapping[Status, frozenset[Status]] = {
+    Status.CONFIRMED: frozenset({Status.PAID}),
+    Status.PAYMENT_FAILED: frozenset({Status.PAID}),
+    Status.PAID: frozenset({Status.DELIVERED, Status.CANCELLED}),
+    Status.SHIPPED: frozenset({Status.PAID, Status.CANCELLED}),
+    Status.DELIVERED: frozenset({Status.SHIPPED, Status.PAID, Status.CANCELLED}),
+}
+"""What the staff may also do by force. Cancelling gives the money and the books back, which ends as REFUNDED;
+paid by force is paid some other way. Going back corrects a mistake, and tells nobody."""
+
 PAYABLE = frozenset({Status.CONFIRMED, Status.PAYMENT_FAILED})
 UNPAID = frozenset({Status.PENDING, *PAYABLE})
 
@@ -79,10 +90,23 @@ def change(
     order.status, order.updated_at = to, utcnow()
     order.expires_at = (expires_at or order.expires_at) if to in PAYABLE else None
     enter(session, order, actor=actor, reason=reason)
+    if to == Status.CANCELLED:
+        promotions.give_back(session, order.id)
     if told := _TOLD.get(to):
         outbox.record(session, told(order, reason or ""))
     if was_pending:
         notify(session, DECIDED, str(order.id))
+
+
+def correct(session: Session, order: Order, to: Status, *, actor: str, reason: str) -> None:
+    """Take a locked order back or ahead by force, into its history. Raises IllegalTransition."""
+    if to not in FORCED.get(Status(order.status), frozenset()):
+        raise IllegalTransition(f"An order that is {order.status} cannot become {to}, not even by force.")
+    ahead = to == Status.DELIVERED
+    order.status, order.updated_at = to, utcnow()
+    enter(session, order, actor=actor, reason=reason)
+    if ahead:
+        outbox.record(session, _TOLD[to](order, reason))
 
 
 def enter(session: Session, order: Order, *, actor: str, reason: str | None = None) -> None:
@@ -93,6 +117,18 @@ def enter(session: Session, order: Order, *, actor: str, reason: str | None = No
 
 def lines(order: Order) -> tuple[OrderLine, ...]:
     return tuple(OrderLine(book_id=item.book_id, quantity=item.quantity) for item in order.items)
+
+
+def placed(order: Order) -> Event:
+    """What asks the catalog to set the order's books aside, or to repeat its decision."""
+    return events.OrderPlaced(
+        order_id=order.id,
+        user_id=order.user_id,
+        number=order.number,
+        lines=lines(order),
+        total=order.total,
+        currency=order.currency,
+    )
 
 
 def _cancelled(order: Order, reason: str) -> Event:

@@ -23,9 +23,12 @@ ORDERS: Select[Any] = select(
     _ORDER.discount,
     _ORDER.shipping,
     _ORDER.tax,
+    _ORDER.tax_included,
     _ORDER.total,
     _ORDER.currency,
     _ORDER.shipping_address,
+    _ORDER.shipping_method,
+    _ORDER.promotion_code,
     _ORDER.placed_at,
     _ORDER.updated_at,
 )

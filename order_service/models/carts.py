@@ -1,9 +1,9 @@
-"""Carts, one for each user."""
+"""Carts, one for each user, and one for each guest under an id made from their cookie."""
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.db import utcnow
@@ -17,7 +17,10 @@ class Cart(Base):
     __tablename__ = "carts"
 
     user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    is_guest: Mapped[bool] = mapped_column(default=False)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+    __table_args__ = (Index("ix_carts_guests", "updated_at", postgresql_where=text("is_guest")),)
 
 
 class CartItem(Base):

@@ -1,17 +1,20 @@
 """Orders with their lines, as they were when placed, and the history of their status."""
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from common.db import utcnow
 from common.ids import new_id
 from order_service.models.base import Amount, Base, CurrencyCode
+
+TOTAL = "total = subtotal - discount + shipping + CASE WHEN tax_included THEN 0 ELSE tax END AND total >= 0"
 
 
 class Status(StrEnum):
@@ -42,12 +45,17 @@ class Order(Base):
     discount: Mapped[Amount]
     shipping: Mapped[Amount]
     tax: Mapped[Amount]
+    tax_rate: Mapped[Decimal] = mapped_column(Numeric(7, 4), default=Decimal(0))
+    tax_included: Mapped[bool] = mapped_column(default=False)
     total: Mapped[Amount]
     currency: Mapped[CurrencyCode]
     shipping_address: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    shipping_method: Mapped[str | None] = mapped_column(String(40))
+    promotion_code: Mapped[str | None] = mapped_column(String(40))
     short_lines: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
     payment_ttl: Mapped[timedelta]
     expires_at: Mapped[datetime | None]
+    redriven_at: Mapped[datetime | None]
     placed_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
 
@@ -55,7 +63,8 @@ class Order(Base):
 
     __table_args__ = (
         CheckConstraint(f"status IN {tuple(str(status) for status in Status)}", name="status"),
-        CheckConstraint("total = subtotal - discount + shipping + tax AND total >= 0", name="total"),
+        CheckConstraint(TOTAL, name="total"),
+        Index("ix_orders_pending", "placed_at", postgresql_where=text("status = 'PENDING'")),
         Index("ix_orders_user_id_placed_at_id", "user_id", "placed_at", "id"),
         Index("ix_orders_placed_at_id", "placed_at", "id"),
         Index("ix_orders_expires_at", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),

@@ -89,7 +89,7 @@ def test_a_cart_is_its_owners(shop: Shop, book: UUID) -> None:
     assert shop.get("/cart").json["items"] == []
     assert shop.send("PUT", f"/cart/items/{item['id']}", {"quantity": 9}).status_code == 404
     assert shop.send("DELETE", f"/cart/items/{item['id']}").status_code == 404
-    assert shop.client.get("/api/v1/cart").status_code == 401
+    assert shop.client.get("/api/v1/cart").json["items"] == []
     service = bearer(role=None, subject="s", scopes=["cart:write"])
     assert shop.client.get("/api/v1/cart", headers=service).status_code == 403
 

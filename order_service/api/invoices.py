@@ -1,0 +1,74 @@
+"""Invoices and credit notes, as PDF."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from io import BytesIO
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, Response, send_file
+
+from common.api import Money, returns
+from common.api import Response as Answer
+from common.app import config
+from common.auth import current_user, requires_user
+from common.db import session, transaction
+from order_service import invoice_pdf
+from order_service.domain import invoices, status, views
+from order_service.models import Invoice, Order
+
+api = Blueprint("invoices", __name__, url_prefix="/api/v1/orders")
+
+
+class DocumentOut(Answer):
+    number: str
+    kind: str
+    amount: Money
+    issued_at: datetime
+
+
+class DocumentsOut(Answer):
+    items: list[DocumentOut]
+
+
+@api.get("/<uuid:order_id>/invoice")
+@requires_user("orders:read")
+@returns(None, description="application/pdf")
+def get_invoice(order_id: UUID) -> Response:
+    """The invoice of one's own order, once it is paid."""
+    with transaction() as own:
+        order = status.lock_own(own, order_id, current_user().user_id)
+        written = invoices.invoice(own, order)
+    return _pdf(order, written)
+
+
+@api.get("/<uuid:order_id>/documents")
+@requires_user("orders:read")
+@returns(DocumentsOut)
+def list_documents(order_id: UUID) -> dict[str, Any]:
+    """The invoice and the credit notes of one's own order."""
+    views.order(session, order_id, owner=current_user().user_id)
+    return {"items": [_described(each) for each in invoices.documents(session, order_id)]}
+
+
+@api.get("/<uuid:order_id>/documents/<number>")
+@requires_user("orders:read")
+@returns(None, description="application/pdf")
+def get_document(order_id: UUID, number: str) -> Response:
+    """One of them."""
+    views.order(session, order_id, owner=current_user().user_id)
+    return _pdf(session.get_one(Order, order_id), invoices.document(session, order_id, number))
+
+
+def _described(written: Invoice) -> dict[str, Any]:
+    kind = "invoice" if written.refund_id is None else "credit_note"
+    return {"number": written.number, "kind": kind, "amount": written.amount, "issued_at": written.issued_at}
+
+
+def _pdf(order: Order, written: Invoice) -> Response:
+    content = invoice_pdf.render(order, written, config.invoice_seller)
+    name = f"{written.number}.pdf"
+    answer = send_file(BytesIO(content), "application/pdf", as_attachment=True, download_name=name)
+    answer.headers["Cache-Control"] = "private, no-store"
+    return answer

@@ -1,0 +1,117 @@
+"""An invoice or a credit note as a PDF of one or more A4 pages."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import fontpkg_noto_sans
+from fpdf import FPDF
+from fpdf.enums import XPos, YPos
+from fpdf.fonts import FontFace
+
+from order_service.models import Invoice, Order
+
+FONT = Path(str(fontpkg_noto_sans.__file__)).parent / "files" / "NotoSans[wdth,wght].ttf"
+FAMILY = "noto"
+WIDTHS = (100, 15, 30, 35)
+ADDRESS = ("name", "line1", "line2")
+
+
+class _Document(FPDF):
+    def __init__(self, title: str, written: Invoice) -> None:
+        super().__init__(format="A4")
+        self.set_creation_date(written.issued_at)
+        self.set_title(title)
+        self.set_margins(15, 15)
+        self.add_font(FAMILY, "", FONT)  # its default weight: making a bold one of this file takes seconds
+        self.alias_nb_pages()
+        self.title_of_page = title
+
+    def footer(self) -> None:
+        self.set_y(-15)
+        self.set_font(FAMILY, size=8)
+        self.cell(0, 8, f"{self.title_of_page} · {self.page_no()}/{{nb}}", align="C")
+
+    def line_of(self, text: str, *, size: float = 10) -> None:
+        self.set_font(FAMILY, size=size)
+        self.multi_cell(0, size * 0.5, text, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+
+
+def render(order: Order, written: Invoice, seller: str) -> bytes:
+    """`seller` is the store's name and address, line by line."""
+    kind = "Invoice" if written.refund_id is None else "Credit note"
+    page = _Document(f"{kind} {written.number}", written)
+    page.add_page()
+    _head(page, order, written, seller, kind)
+    if written.refund_id is None:
+        _table(page, order)
+        _sums(page, order)
+    else:
+        _credit(page, order, written)
+    return bytes(page.output())
+
+
+def _head(page: _Document, order: Order, written: Invoice, seller: str, kind: str) -> None:
+    for line in seller.splitlines():
+        page.line_of(line, size=9)
+    page.ln(8)
+    for line in _address(order.shipping_address):
+        page.line_of(line)
+    page.ln(10)
+    page.line_of(f"{kind} {written.number}", size=18)
+    page.ln(2)
+    page.line_of(f"Date: {written.issued_at:%Y-%m-%d}")
+    page.line_of(f"Order: {order.number} of {order.placed_at:%Y-%m-%d}")
+    page.ln(6)
+
+
+def _address(address: dict[str, Any] | None) -> list[str]:
+    if not address:
+        return []
+    town = f"{address['postal_code']} {address['city']}"
+    lines = [address.get(name) for name in ADDRESS]
+    return [line for line in (*lines, town, address.get("region"), address["country"]) if line]
+
+
+def _table(page: _Document, order: Order) -> None:
+    page.set_font(FAMILY, size=10)
+    aligned = ("LEFT", "RIGHT", "RIGHT", "RIGHT")
+    plain = FontFace(fill_color=(235, 235, 235))
+    with page.table(
+        col_widths=WIDTHS, text_align=aligned, borders_layout="HORIZONTAL_LINES", line_height=6, headings_style=plain
+    ) as table:
+        table.row(("Title", "Qty", "Price", "Amount"))
+        for item in order.items:
+            table.row((item.title, str(item.quantity), str(item.unit_price), str(item.line_total)))
+    page.ln(4)
+
+
+def _sums(page: _Document, order: Order) -> None:
+    _sum(page, "Subtotal", order.subtotal, order.currency)
+    if order.discount:
+        _sum(page, f"Discount {order.promotion_code or ''}".strip(), -order.discount, order.currency)
+    _sum(page, "Shipping", order.shipping, order.currency)
+    _sum(page, f"{'Tax included' if order.tax_included else 'Tax'} {order.tax_rate:.2f} %", order.tax, order.currency)
+    _sum(page, "Total", order.total, order.currency, size=12)
+
+
+def _sum(page: _Document, name: str, amount: Decimal, currency: str, *, size: float = 10) -> None:
+    page.set_font(FAMILY, size=size)
+    page.cell(130, 6, name, align="R")
+    page.cell(50, 6, f"{amount} {currency}", align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+
+
+def _credit(page: _Document, order: Order, written: Invoice) -> None:
+    page.line_of("We have given this back of what you paid for the order:")
+    page.ln(4)
+    _sum(page, "Credited", written.amount, order.currency, size=12)
+    tax = _contained_tax(order, written.amount)
+    if tax:
+        _sum(page, f"Tax in it {order.tax_rate:.2f} %", tax, order.currency)
+
+
+def _contained_tax(order: Order, amount: Decimal) -> Decimal:
+    """The share of the order's tax that an amount of its total has in it."""
+    return (order.tax * amount / order.total).quantize(Decimal("0.01")) if order.total else Decimal("0.00")
