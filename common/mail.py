@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from sqlalchemy import Column, DateTime, Index, Integer, MetaData, Table, Text, Uuid, select, text, update
+from sqlalchemy import Column, DateTime, Index, Integer, MetaData, Table, Text, Uuid, delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -102,6 +102,11 @@ def post(session: Session, *, key: str, to: str, template: Template, context: Ma
     now = utcnow()
     row = {"id": new_id(), "key": key, "recipient": to, "subject": subject, "text": body, "html": html}
     session.execute(insert(table).values(row | {"due_at": now, "created_at": now}).on_conflict_do_nothing())
+
+
+def forget(session: Session, recipient: str) -> None:
+    """Remove what was written to somebody, sent or not."""
+    session.execute(delete(table).where(table.c.recipient == recipient))
 
 
 def send_due(database: Database, mailer: Mailer, sender: str) -> int:

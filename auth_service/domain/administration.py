@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import Select, or_, select, update
 from sqlalchemy.orm import Session
 
-from auth_service.domain import accounts, audit
+from auth_service.domain import accounts, audit, logout_notices
 from auth_service.models import SignInSession, TokenFamily, User
+from common import mail
 from common.db import utcnow
 from common.errors import Conflict, NotFound
 from common.events.auth import UserDeactivated, UserErased, UserReactivated
@@ -76,13 +77,16 @@ def reactivate(session: Session, user: User) -> None:
 def erase(session: Session, user: User) -> None:
     """Forget the person: the account and all that hangs on it. Raises LastAdmin."""
     require_another_admin(session, user)
+    _note_logouts(session, user)
     record(session, UserErased(user_id=user.id))
     audit.forget(session, user.id)
+    mail.forget(session, user.email)
     session.delete(user)
     session.flush()
 
 
 def end_sessions(session: Session, user: User, reason: str) -> None:
+    _note_logouts(session, user)
     now = utcnow()
     session.execute(
         update(TokenFamily)
@@ -94,6 +98,13 @@ def end_sessions(session: Session, user: User, reason: str) -> None:
         .where(SignInSession.user_id == user.id, SignInSession.ended_at.is_(None))
         .values(ended_at=now, cookie_hash=None)
     )
+
+
+def _note_logouts(session: Session, user: User) -> None:
+    """The apps that asked for it are told of each sign-in that ends."""
+    opened = select(SignInSession.id).where(SignInSession.user_id == user.id, SignInSession.ended_at.is_(None))
+    for session_id in session.scalars(opened).all():
+        logout_notices.prepare(session, session_id)
 
 
 def require_another_admin(session: Session, user: User) -> None:

@@ -5,11 +5,21 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, null, select, update
+from sqlalchemy import Select, delete, null, select, update
 from sqlalchemy.orm import Session
 
 from order_service.domain import views
-from order_service.models import Cart, CartItem, HistoryEntry, IdempotencyKey, Order, Payment, Refund
+from order_service.models import (
+    Address,
+    Cart,
+    CartItem,
+    HistoryEntry,
+    IdempotencyKey,
+    Order,
+    Payment,
+    PromotionUse,
+    Refund,
+)
 
 NOBODY = UUID(int=0)
 """Whose the orders of erased people are."""
@@ -25,12 +35,20 @@ def data(session: Session, user_id: UUID) -> dict[str, Any]:
     return {
         "orders": views.complete(session, [views.plain(row) for row in found]),
         "cart": [dict(row) for row in session.execute(cart.order_by(items.added_at)).mappings()],
+        "addresses": [dict(row) for row in session.execute(_addresses(user_id)).mappings()],
     }
 
 
+def _addresses(user_id: UUID) -> Select[Any]:
+    table = Address.__table__
+    return select(*(column for column in table.c if column.name != "user_id")).where(table.c.user_id == user_id)
+
+
 def erase(session: Session, user_id: UUID) -> None:
-    """Cart and kept answers go; of the orders goes all that tells whose they were."""
+    """Cart, address book and kept answers go; of the orders goes all that tells whose they were."""
     session.execute(delete(Cart).where(Cart.user_id == user_id))
+    session.execute(delete(Address).where(Address.user_id == user_id))
+    session.execute(update(PromotionUse).where(PromotionUse.user_id == user_id).values(user_id=NOBODY))
     session.execute(delete(IdempotencyKey).where(IdempotencyKey.user_id == user_id))
     _forget_actor(session, user_id)
     session.execute(

@@ -24,7 +24,7 @@ from review_service.api.schemas import (
     ReviewQuery,
 )
 from review_service.config import ReviewConfig
-from review_service.domain import purchases, ratings, reviews, views
+from review_service.domain import moderation, purchases, ratings, reviews, views
 from review_service.domain.reviews import Content
 from review_service.models import Review as ReviewRow
 from review_service.peers import Catalog, Orders
@@ -110,6 +110,8 @@ def delete_review(id: UUID) -> tuple[str, int]:
     if not bearer.has("reviews:moderate") and not _is_writer(bearer, review):
         raise Forbidden("Only its writer or the staff may delete a review.")
     require_match(review.version)
+    if not _is_writer(bearer, review):
+        moderation.note_deletion(session, review, actor=bearer.user_id)
     reviews.delete(session, review, by=bearer.user_id)
     return "", 204
 
