@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from common.db import Database
+from common.events.administration import ReviewsAdminActed
 from common.events.reviews import BookRatingChanged
 from common.ids import new_id
 from tests.review.factories import buy, post, reviewed
@@ -179,6 +180,14 @@ def test_a_moderator_deletes_any_review(database: Database, client: FlaskClient)
     path = f"/api/v1/reviews/{review['id']}"
     assert client.delete(path, headers=bearer(role="admin")).status_code == 204
     assert client.get(path).status_code == 404
+    (told,) = [event for event in emitted(database) if isinstance(event, ReviewsAdminActed)]
+    assert (told.action, told.resource_id) == ("review.deleted", review["id"])
+
+
+def test_taking_ones_own_review_back_is_no_act_of_the_staff(database: Database, client: FlaskClient) -> None:
+    review = reviewed(database, client, new_id())
+    assert client.delete(f"/api/v1/reviews/{review['id']}", headers=review["headers"]).status_code == 204
+    assert not [event for event in emitted(database) if isinstance(event, ReviewsAdminActed)]
 
 
 def test_a_deleted_review_is_gone_from_everything(database: Database, client: FlaskClient) -> None:
