@@ -20,8 +20,9 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from auth_service.domain import letters
 from auth_service.domain.secrecy import Vault, digest
-from auth_service.models import RefreshToken, SignInSession, TokenFamily
+from auth_service.models import RefreshToken, SignInSession, TokenFamily, User
 from common.db import utcnow
 from common.errors import Unauthorized
 
@@ -98,6 +99,7 @@ def rotate(
         raise RefreshRefused("The refresh token is not valid.")
     if row.used_at is not None and utcnow() - row.used_at >= grace:
         revoke(session, family.id, "refresh_token_reused")
+        letters.write(session, session.get_one(User, family.user_id), "sign_in_ended_by_reuse")
         raise RefreshReused("The refresh token was used before; sign in again.")
     return family, _use_latest(session, token, row, vault)
 

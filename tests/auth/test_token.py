@@ -19,6 +19,7 @@ from sqlalchemy import func, select, text, update
 
 from auth_service.domain import clients
 from auth_service.models import AuthorizationCode, RefreshToken, TokenFamily
+from common import mail
 from common.db import Database, utcnow
 from tests.auth.support import CALLBACK, ISSUER, Browser, Pkce, authorization, query, register_client
 from tests.auth.test_authorize import consent_page, decide
@@ -160,6 +161,8 @@ def test_reuse_after_the_grace_revokes_and_stays_revoked(
     assert (reused.status_code, reused.json["error"]) == (400, "invalid_grant")
     assert browser.refresh(current["refresh_token"], public_client).json["error"] == "invalid_grant"
     assert userinfo(app, current["access_token"]) == 401
+    with database.read() as session:
+        assert session.scalars(select(mail.table.c.subject)).all()[-1] == "We ended a sign-in to your account"
 
 
 def test_a_refresh_token_is_the_clients(browser: Browser, public_client: str, database: Database) -> None:
