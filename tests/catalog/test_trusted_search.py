@@ -97,6 +97,8 @@ def test_titles_authors_and_series_are_suggested(client, shelf):
 
     assert ("title", "The Clockmaker of Vell") in suggested("clockm")
     assert ("author", "Lucía Ibáñez") in suggested("LUCIA I")
+    assert ("author", "Lucía Ibáñez") in suggested("ibañ")
+    assert ("title", "The Clockmaker Returns") in suggested("retur")
     assert ("series", "Vell Chronicles") in suggested("vell")
     assert suggested("%") == suggested("zzz") == set()
 
