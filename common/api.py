@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -12,13 +14,16 @@ import orjson
 from flask import request
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
+    Strict,
+    TypeAdapter,
     ValidationError,
     WithJsonSchema,
-    model_validator,
 )
 from werkzeug.exceptions import UnsupportedMediaType as WerkzeugUnsupportedMediaType
 
@@ -32,18 +37,9 @@ MAX_MONEY = Decimal("9999999.99")
 
 
 class Request(BaseModel):
-    """Base of bodies and queries: unknown members are refused, text is trimmed and free of NUL."""
+    """Base of bodies and queries: unknown members are refused, text is trimmed. Parsed by this module's functions."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_nul(cls, value: Any) -> Any:
-        # Postgres' text cannot hold U+0000, nor UTF-8 a lone surrogate: found here, it is the caller's mistake.
-        for text in _texts(value):
-            if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
-                raise ValueError("must not contain NUL or unpaired surrogates")
-        return value
 
 
 class Response(BaseModel):
@@ -64,18 +60,88 @@ class Page(Response, Generic[T]):
     total: int | None = None
 
 
+def _amount(value: Any) -> Any:
+    """Digits only: Decimal itself also takes 1e2, 1_000 and the digits of other scripts."""
+    if isinstance(value, str) and not _AMOUNT.fullmatch(value.strip()):
+        raise ValueError("must be an amount such as 12.99")
+    return Decimal(str(value)) if isinstance(value, str | int | float) and not isinstance(value, bool) else value
+
+
 def _two_places(value: Decimal) -> Decimal:
     return value.quantize(Decimal("0.01"))
 
 
+_AMOUNT = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
+_MONEY_WRITTEN = {"type": "string", "pattern": r"^[0-9]{1,7}\.[0-9]{2}$", "examples": ["12.99"]}
+_MONEY_TAKEN = {
+    "anyOf": [
+        {"type": "string", "pattern": r"^[0-9]{1,7}(\.[0-9]{1,2})?$", "examples": ["12.99"]},
+        {"type": "number", "minimum": 0, "maximum": float(MAX_MONEY), "multipleOf": 0.01},
+    ]
+}
+
 Money = Annotated[
     Decimal,
     Field(ge=0, le=MAX_MONEY, decimal_places=2),
+    BeforeValidator(_amount),
     AfterValidator(_two_places),
     PlainSerializer(str, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": r"^\d{1,7}\.\d{2}$", "examples": ["12.99"]}),
+    WithJsonSchema(_MONEY_WRITTEN, mode="serialization"),
+    WithJsonSchema(_MONEY_TAKEN, mode="validation"),
 ]
 """An amount of money, written with two decimals; its currency stands beside it."""
+
+
+def _from_calendar(parsed: TypeAdapter[Any]) -> BeforeValidator:
+    """No number, not in a text either: pydantic would take it for the seconds since 1970."""
+
+    def parse(value: Any) -> Any:
+        if not (isinstance(value, str) and _CALENDAR.match(value.strip())):
+            raise ValueError("must be a date or a time such as 2026-01-31T12:00:00Z")
+        try:
+            return parsed.validate_python(value)
+        except ValidationError as error:
+            raise ValueError(error.errors()[-1]["msg"]) from None
+
+    return BeforeValidator(parse)
+
+
+_CALENDAR = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+Moment = Annotated[AwareDatetime, _from_calendar(TypeAdapter(AwareDatetime))]
+"""A time with its offset, as it is sent to us."""
+Day = Annotated[date | AwareDatetime, _from_calendar(TypeAdapter(date | AwareDatetime))]
+"""A date, or the date of a time, as it is sent to us."""
+
+
+def _flag(value: Any) -> Any:
+    return _FLAGS.get(value, value) if isinstance(value, str) else value
+
+
+_FLAGS = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
+FormFlag = Annotated[
+    bool,
+    Strict(),
+    BeforeValidator(_flag),
+    WithJsonSchema({"enum": [True, False, 1, 0, *_FLAGS]}),
+]
+"""Yes or no, as the fields of a form say it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormFields:
+    """A multipart/form-data body: its text fields, and the field that holds a file, or `several`."""
+
+    texts: type[BaseModel]
+    files: str
+    several: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """A body or an answer that is no JSON: a file of one of these media types."""
+
+    media_types: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -85,6 +151,8 @@ class Operation:
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     body_required: bool = True
+    form: FormFields | None = None
+    file: FileContent | None = None
     responses: dict[int, tuple[Any, str]] = field(default_factory=dict)
     scopes: tuple[str, ...] | None = None
     is_public: bool = False
@@ -143,14 +211,15 @@ def returns(model: Any, status: int = 200, description: str = "") -> Callable[[C
 
 
 def parse_body(model: type[Model]) -> Model:
-    """The request's JSON as `model`. Raises BadRequest, UnsupportedMediaType or Invalid."""
+    """The request's JSON as `model`, by JSON's own types: no text is a number. Raises BadRequest and the like."""
     if not request.is_json:
         raise UnsupportedMediaType("Send the body as application/json.")
     try:
         document = orjson.loads(request.get_data())
     except (orjson.JSONDecodeError, WerkzeugUnsupportedMediaType):
         raise BadRequest("The body is not valid JSON.", headers={}) from None
-    return validate(model, document)
+    _require_storable(document)
+    return _checked(model.model_validate_json, request.get_data(), strict=True)
 
 
 def parse_query(model: type[Model]) -> Model:
@@ -167,10 +236,22 @@ def parse_query(model: type[Model]) -> Model:
 
 def validate(model: type[Model], document: Any) -> Model:
     """`document` as `model`; raises Invalid with a message for every field in error."""
+    _require_storable(document)
+    return _checked(model.model_validate, document)
+
+
+def _checked(parse: Callable[..., Model], document: Any, **options: Any) -> Model:
     try:
-        return model.model_validate(document)
+        return parse(document, **options)
     except ValidationError as error:
         raise Invalid("The request has invalid fields.", errors=_field_errors(error)) from None
+
+
+def _require_storable(document: Any) -> None:
+    # Postgres' text cannot hold U+0000, nor UTF-8 a lone surrogate: found here, it is the caller's mistake.
+    for text in _texts(document):
+        if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            raise Invalid.field("", "must not contain NUL or unpaired surrogates")
 
 
 def _field_errors(error: ValidationError) -> list[dict[str, str]]:

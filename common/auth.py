@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 from urllib.parse import quote
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from jwt import PyJWK
 
 from common import dpop
 from common.api import operation
+from common.assurance import TWO_FACTORS
 from common.errors import Forbidden, Unauthorized, Unavailable
 from common.telemetry import get_logger
 
@@ -64,6 +65,11 @@ class Principal:
 
     def has(self, scope: str) -> bool:
         return scope in self.scopes
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether a second factor was shown. A service has none to show."""
+        return not self.is_user or self.claims.get("acr") == TWO_FACTORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +148,14 @@ class Refusals(Protocol):
         """Whether a token of these claims was revoked."""
 
 
+class _Verified(NamedTuple):
+    expires: float
+    kid: str
+    principal: Principal
+
+
 class TokenVerifier:
-    """Verifies access tokens and remembers the good ones, by hash, until they expire or are revoked."""
+    """Verifies access tokens and remembers the good ones, by hash, until they expire or their key is withdrawn."""
 
     def __init__(
         self,
@@ -160,7 +172,7 @@ class TokenVerifier:
         self._keys = keys
         self._revocations = revocations
         self._capacity = capacity
-        self._verified: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
         self._lock = threading.Lock()
         self._proofs = dpop.ProofMemory()
 
@@ -200,21 +212,26 @@ class TokenVerifier:
             raise _invalid_token("The access token was revoked.")
         return principal
 
+    def still_holds(self, principal: Principal) -> bool:
+        """Whether a token that was verified has neither expired nor been revoked since: cheap enough to ask often."""
+        if float(principal.claims["exp"]) <= time.time():
+            return False
+        return self._revocations is None or not self._revocations.refuse(principal.claims)
+
     def _signed(self, token: str) -> Principal:
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         remembered = self._verified.get(digest)
-        if remembered and remembered[0] > time.time():
-            return remembered[1]
-        claims = self._decode(token)
-        principal = _principal(claims)
-        self._remember(digest, float(claims["exp"]), principal)
-        return principal
+        if remembered and remembered.expires > time.time() and self._keys.find(remembered.kid):
+            return remembered.principal
+        verified = self._decode(token)
+        self._remember(digest, verified)
+        return verified.principal
 
-    def _decode(self, token: str) -> dict[str, Any]:
+    def _decode(self, token: str) -> _Verified:
         try:
             header = jwt.get_unverified_header(token)
             key = self._signing_key(header)
-            return jwt.decode(
+            claims = jwt.decode(
                 token,
                 key.key,
                 algorithms=[key.algorithm_name],
@@ -227,6 +244,7 @@ class TokenVerifier:
             raise _invalid_token("The access token has expired.") from None
         except (jwt.PyJWTError, ValueError, TypeError, UnicodeError):
             raise _invalid_token("The access token is not valid.") from None
+        return _Verified(float(claims["exp"]), header["kid"], _principal(claims))
 
     def _signing_key(self, header: dict[str, Any]) -> PyJWK:
         """The published key that the header names: type, algorithm and key must fit each other (RFC 8725)."""
@@ -238,9 +256,9 @@ class TokenVerifier:
             raise jwt.InvalidTokenError
         return key
 
-    def _remember(self, digest: bytes, expires: float, principal: Principal) -> None:
+    def _remember(self, digest: bytes, verified: _Verified) -> None:
         with self._lock:
-            self._verified[digest] = (expires, principal)
+            self._verified[digest] = verified
             while len(self._verified) > self._capacity:
                 self._verified.popitem(last=False)
 
@@ -304,7 +322,10 @@ def public(view: View) -> View:
 
 
 def foreign_credentials(view: View) -> View:
-    """Anybody may ask, and the Authorization header is not ours to judge (OAuth client authentication, say)."""
+    """Anybody may ask, and the Authorization header is not for us to judge.
+
+    It may authenticate an OAuth client, say, or be a token that is no use any more and is about to be replaced.
+    """
     operation(view).is_public = True
     return view
 
@@ -325,17 +346,37 @@ def _guard(scopes: tuple[str, ...], *, people_only: bool) -> Callable[[View], Vi
 
         @functools.wraps(view)
         def check(*args: Any, **kwargs: Any) -> Any:
-            bearer = current_user()
-            missing = [scope for scope in scopes if not bearer.has(scope)]
-            if missing:
-                raise _insufficient_scope(scopes)
-            if people_only and not bearer.is_user:
-                raise Forbidden("Only a person can do this.")
+            require(current_user(), scopes, people_only=people_only)
             return view(*args, **kwargs)
 
         return cast(View, check)
 
     return decorate
+
+
+def require(bearer: Principal, scopes: tuple[str, ...], *, people_only: bool) -> None:
+    """Raises Forbidden, or Unauthorized for want of a second factor. Needs an application's context."""
+    if not all(map(bearer.has, scopes)):
+        raise _insufficient_scope(scopes)
+    if people_only and not bearer.is_user:
+        raise Forbidden("Only a person can do this.")
+    if not bearer.is_sure and not _step_up_scopes().isdisjoint(scopes):
+        raise SecondFactorNeeded
+
+
+class SecondFactorNeeded(Unauthorized):
+    """RFC 9470 section 3: the client asks for this level at /authorize, and comes back with a new token."""
+
+    code = "second_factor_required"
+
+    def __init__(self) -> None:
+        super().__init__("Sign in with a second factor to do this.", error="insufficient_user_authentication")
+        self.headers["WWW-Authenticate"] += f', acr_values="{TWO_FACTORS}"'
+
+
+def _step_up_scopes() -> frozenset[str]:
+    configured: frozenset[str] = current_app.extensions["config"].step_up_scopes
+    return configured
 
 
 def _insufficient_scope(scopes: tuple[str, ...]) -> Forbidden:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from typing import Any
 from uuid import UUID
 
 import click
+from environs import Env
 
-from common.config import Config, ConfigError, ServiceConfig
+from common.config import Config, ConfigError, ServiceConfig, secret
 from common.telemetry import configure_logging
 
 
@@ -99,7 +99,7 @@ def _provision(service: Service) -> click.Command:
         """Create this service's role and schema, as the administrator that PROVISION_DATABASE_URL names."""
         from common.provision import provision as make_room  # noqa: PLC0415
 
-        admin_url = os.environ.get("PROVISION_DATABASE_URL")
+        admin_url = secret(Env(), "PROVISION_DATABASE_URL", "")
         if not admin_url:
             raise click.UsageError("PROVISION_DATABASE_URL is not set")
         make_room(service.settings(), admin_url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import requests
@@ -47,6 +48,16 @@ class ServiceClient:
         except ValueError as error:
             raise Unavailable("Another service did not answer in JSON.") from error
         return document
+
+    def pages(self, path: str, params: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+        """The items of a list, page by page. Raises as `get`."""
+        cursor: dict[str, Any] = {}
+        while True:
+            page = self.get(path, params | cursor)
+            yield page["items"]
+            if page.get("next_cursor") is None:
+                return
+            cursor = {"cursor": page["next_cursor"]}
 
     def _get(self, path: str, params: dict[str, Any] | None) -> requests.Response:
         headers = {"Authorization": f"Bearer {self._access_token()}"}

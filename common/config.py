@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -33,6 +34,7 @@ class Config:
     web_threads: int
     log_level: str
     log_format: str
+    step_up_scopes: frozenset[str]
     service_client_secret: str = field(repr=False)
 
     @property
@@ -76,6 +78,7 @@ class Config:
             "web_threads": env.int("WEB_THREADS", 4, validate=validate.Range(min=1)),
             "log_level": env.str("LOG_LEVEL", "INFO"),
             "log_format": env.str("LOG_FORMAT", "json", validate=validate.OneOf(["json", "console"])),
+            "step_up_scopes": frozenset(env.list("STEP_UP_SCOPES", [])),
             "service_client_secret": secret(env, "SERVICE_CLIENT_SECRET"),
         }
 
@@ -93,6 +96,7 @@ class ServiceConfig(Config):
     health_port: int
     mail_url: str = field(repr=False)
     mail_sender: str
+    mail_retention: timedelta
 
     @property
     def queue(self) -> str:
@@ -106,6 +110,7 @@ class ServiceConfig(Config):
             "health_port": env.int("HEALTH_PORT", 0),
             "mail_url": secret(env, "MAIL_URL", "smtp://127.0.0.1:1025"),
             "mail_sender": env.str("MAIL_SENDER", "Bookstore <shop@bookstore.example>"),
+            "mail_retention": timedelta(days=env.int("MAIL_RETENTION_DAYS", 90, validate=validate.Range(min=1)) or 0),
         }
 
 

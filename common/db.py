@@ -105,7 +105,7 @@ class Database:
 
 def connection_options(schema: str) -> str:
     return (
-        f"-csearch_path={schema},public -ctimezone=UTC "
+        f"-csearch_path={schema},public -ctimezone=UTC -cjit=off -crandom_page_cost=1.1 "
         f"-cstatement_timeout={STATEMENT_TIMEOUT_MS} -clock_timeout={LOCK_TIMEOUT_MS} "
         f"-cidle_in_transaction_session_timeout=60000"
     )

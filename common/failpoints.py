@@ -21,6 +21,8 @@ NAMES = (
     "handler.before_effect",
     "handler.before_commit",
     "handler.after_commit",
+    "payment.after_charge",
+    "payment.after_refund",
 )
 EXIT_STATUS = 86
 

@@ -21,7 +21,7 @@ class Draining:
     begun = threading.Event()
 
 
-def health_blueprint(check: Check) -> Blueprint:
+def probes_blueprint(check: Check) -> Blueprint:
     """`check` raises when the process cannot do its work now (its own database, not the broker)."""
     blueprint = Blueprint("health", __name__)
 
@@ -37,6 +37,13 @@ def health_blueprint(check: Check) -> Blueprint:
             raise Unavailable("This process is ending.")
         check()
         return {"status": "ok"}
+
+    return blueprint
+
+
+def health_blueprint(check: Check) -> Blueprint:
+    """The probes and, beside them, the metrics."""
+    blueprint = probes_blueprint(check)
 
     @blueprint.get("/metrics")
     @foreign_credentials

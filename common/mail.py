@@ -2,6 +2,8 @@
 
 A mail that the server refused, or that could not be handed over at all, is tried again with back-off. One whose
 process died while it was being handed over is not: nobody can know whether it went, and a second copy is worse.
+What is over and done with is removed after MAIL_RETENTION_DAYS; whoever may give a reason again after that remembers
+by itself that a mail was written.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import smtplib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from functools import lru_cache
@@ -18,18 +20,19 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 from sqlalchemy import Column, DateTime, Index, Integer, MetaData, Table, Text, Uuid, delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common.config import ServiceConfig
 from common.db import Database, utcnow
-from common.ids import new_id
+from common.ids import first_id, new_id
 from common.telemetry import get_logger
 
 BATCH = 20
 MAX_ATTEMPTS = 12
+REMOVED_AT_ONCE = 500
 FIRST_BACKOFF = timedelta(seconds=5)
 LONGEST_BACKOFF = timedelta(minutes=30)
 TIMEOUT_SECONDS = 10
@@ -74,7 +77,10 @@ class Mailer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """`<name>.txt` and `<name>.html` in a package's templates/mail; the first line of the text is the subject."""
+    """`<name>.txt` and `<name>.html` in a package's templates/mail; the first line of the text is the subject.
+
+    The layout that all mails share is in common/templates/mail.
+    """
 
     package: str
     name: str
@@ -82,22 +88,23 @@ class Template:
     def render(self, context: Mapping[str, Any]) -> tuple[str, str, str]:
         """Subject, text and HTML."""
         environment = _environment(self.package)
-        subject, _, body = environment.get_template(f"{self.name}.txt").render(context).partition("\n")
+        first, _, body = environment.get_template(f"{self.name}.txt").render(context).partition("\n")
+        subject = first.removeprefix("Subject:").strip()
         html = environment.get_template(f"{self.name}.html").render(context, subject=subject)
-        return subject.removeprefix("Subject:").strip(), body.strip() + "\n", html
+        return subject, body.strip() + "\n", html
 
 
 @lru_cache
 def _environment(package: str) -> Environment:
     return Environment(
-        loader=PackageLoader(package, "templates/mail"),
+        loader=ChoiceLoader([PackageLoader(name, "templates/mail") for name in (package, "common")]),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
     )
 
 
 def post(session: Session, *, key: str, to: str, template: Template, context: Mapping[str, Any]) -> None:
-    """Have a mail sent once this transaction has committed; a second one with the same `key` is not."""
+    """Have a mail sent once this transaction has committed; while it is kept, no second one has its `key`."""
     subject, body, html = template.render(context)
     now = utcnow()
     row = {"id": new_id(), "key": key, "recipient": to, "subject": subject, "text": body, "html": html}
@@ -107,6 +114,14 @@ def post(session: Session, *, key: str, to: str, template: Template, context: Ma
 def forget(session: Session, recipient: str) -> None:
     """Remove what was written to somebody, sent or not."""
     session.execute(delete(table).where(table.c.recipient == recipient))
+
+
+def remove_old(session: Session, before: datetime) -> int:
+    """Remove a batch of what was written before and will not be sent any more; returns how many."""
+    is_over = table.c.sent_at.is_not(None) | table.c.failed_at.is_not(None) | table.c.claimed_at.is_not(None)
+    old = select(table.c.id).where(table.c.id < first_id(before), is_over).order_by(table.c.id).limit(REMOVED_AT_ONCE)
+    gone = delete(table).where(table.c.id.in_(old.with_for_update(skip_locked=True))).returning(table.c.id)
+    return len(session.execute(gone).all())
 
 
 def send_due(database: Database, mailer: Mailer, sender: str) -> int:
@@ -230,3 +245,12 @@ def send_mail(database: Database, config: ServiceConfig) -> None:
     mailer = open_mailer(config)
     while send_due(database, mailer, config.mail_sender) == BATCH:
         pass
+
+
+def prune_mail(database: Database, config: ServiceConfig) -> None:
+    """For a worker's timer: remove old mail, batch by batch."""
+    before = utcnow() - config.mail_retention
+    more = True
+    while more:
+        with database.transaction() as session:
+            more = remove_old(session, before) == REMOVED_AT_ONCE

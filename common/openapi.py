@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flask import Flask
 from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
 from werkzeug.routing import Rule
 
-from common.api import Operation, operation
+from common.api import FileContent, FormFields, Operation, operation
 from common.errors import PROBLEM_JSON
 
 _REF = "#/components/schemas/{model}"
@@ -18,6 +21,8 @@ _PARAMETER_SCHEMAS = {
     "uuid": {"type": "string", "format": "uuid"},
     "int": {"type": "integer"},
 }
+_READ: JsonSchemaMode = "validation"
+_WRITTEN: JsonSchemaMode = "serialization"
 _PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "code"],
@@ -41,25 +46,20 @@ _PROBLEM = {
 
 def document(app: Flask, title: str) -> dict[str, Any]:
     """Every route that is meant for the outside, with its schemas, scopes and errors."""
-    schemas: dict[str, Any] = {"Problem": _PROBLEM}
+    routes = list(_routes(app))
+    schemas = _Schemas(declared for _, declared in routes)
     paths: dict[str, Any] = {}
-    for rule in app.url_map.iter_rules():
-        if (
-            rule.endpoint.startswith("health.")
-            or rule.endpoint.endswith("static")
-            or rule.rule.startswith("/internal/")
-        ):
-            continue
-        declared = operation(inspect.unwrap(app.view_functions[rule.endpoint]))
+    for rule, declared in routes:
         path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             paths.setdefault(path, {})[method.lower()] = _operation(app, rule, method, declared, schemas)
+    _require_different(paths)
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": "1"},
         "paths": dict(sorted(paths.items())),
         "components": {
-            "schemas": schemas,
+            "schemas": schemas.components,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                 "dpop": {"type": "http", "scheme": "DPoP", "description": "A token bound to a key (RFC 9449)"},
@@ -68,7 +68,64 @@ def document(app: Flask, title: str) -> dict[str, Any]:
     }
 
 
-def _operation(app: Flask, rule: Rule, method: str, declared: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+def _routes(app: Flask) -> Iterator[tuple[Rule, Operation]]:
+    for rule in app.url_map.iter_rules():
+        is_inner = rule.endpoint.startswith("health.") or rule.rule.startswith("/internal/")
+        if not is_inner and not rule.endpoint.endswith("static"):
+            yield rule, operation(inspect.unwrap(app.view_functions[rule.endpoint]))
+
+
+def _require_different(paths: dict[str, Any]) -> None:
+    """Paths that differ only in the names of their parameters are the same (OpenAPI 3.1 section 4.8.8.2)."""
+    shapes = [re.sub(r"{[^}]+}", "{}", path) for path in paths]
+    if twice := sorted({shape for shape in shapes if shapes.count(shape) > 1}):
+        raise RuntimeError(f"these paths name their parameters in two ways: {', '.join(twice)}")
+
+
+class _Schemas:
+    """The schemas of all that the operations take and give. Types of the same name are told apart by their modules."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        declarations = list(operations)
+        types = dict.fromkeys(each for declared in declarations for each in _types(declared))
+        inputs = [((type_, mode), mode, TypeAdapter(type_)) for type_, mode in types]
+        by_key, shared = TypeAdapter.json_schemas(inputs, ref_template=_REF)
+        self._by_type = {key: schema for (key, _mode), schema in by_key.items()}
+        self.components: dict[str, Any] = shared.get("$defs", {})
+        self._flat = {model: self.components.pop(self._name(model)) for model in _flat_types(declarations)}
+        if "Problem" in self.components:
+            raise RuntimeError("Problem is what an error looks like: another type needs another name")
+        self.components["Problem"] = _PROBLEM
+
+    def taken(self, type_: Any) -> dict[str, Any]:
+        return self._by_type[type_, _READ]
+
+    def given(self, type_: Any) -> dict[str, Any]:
+        return self._by_type[type_, _WRITTEN]
+
+    def flat(self, model: type[BaseModel]) -> dict[str, Any]:
+        """Of a form or of parameters, which stands where it is used."""
+        return copy.deepcopy(self._flat[model])
+
+    def _name(self, model: type[BaseModel]) -> str:
+        return str(self.taken(model)["$ref"]).rpartition("/")[2]
+
+
+def _flat_types(operations: Iterable[Operation]) -> set[type[BaseModel]]:
+    queries = {declared.query for declared in operations if declared.query}
+    return queries | {declared.form.texts for declared in operations if declared.form}
+
+
+def _types(declared: Operation) -> Iterator[tuple[Any, JsonSchemaMode]]:
+    for model in (declared.body, *_flat_types([declared])):
+        if model:
+            yield model, _READ
+    for model, _ in declared.responses.values():
+        if model is not None and not isinstance(model, FileContent):
+            yield model, _WRITTEN
+
+
+def _operation(app: Flask, rule: Rule, method: str, declared: Operation, schemas: _Schemas) -> dict[str, Any]:
     view = app.view_functions[rule.endpoint]
     summary = inspect.getdoc(view) or view.__name__.replace("_", " ").capitalize()
     described: dict[str, Any] = {
@@ -78,11 +135,34 @@ def _operation(app: Flask, rule: Rule, method: str, declared: Operation, schemas
         "parameters": [*_path_parameters(rule), *_query_parameters(declared, schemas)],
         "responses": _responses(declared, schemas),
     }
-    if declared.body and method in ("POST", "PUT", "PATCH", "DELETE"):
-        content = {"application/json": {"schema": _schema(declared.body, schemas)}}
+    if method in ("POST", "PUT", "PATCH", "DELETE") and (content := _body(declared, schemas)):
         described["requestBody"] = {"required": declared.body_required, "content": content}
     if declared.scopes is not None:
         described["security"] = [{"bearer": list(declared.scopes)}, {"dpop": list(declared.scopes)}]
+    return described
+
+
+def _body(declared: Operation, schemas: _Schemas) -> dict[str, Any]:
+    content = {"application/json": {"schema": schemas.taken(declared.body)}} if declared.body else {}
+    if declared.form:
+        content["multipart/form-data"] = {"schema": _form(declared.form, schemas)}
+    return content | (_files(declared.file) if declared.file else {})
+
+
+def _files(file: FileContent) -> dict[str, Any]:
+    """OpenAPI 3.1 section 4.8.14.2: a body that is a file has no schema."""
+    return {media_type: {} for media_type in file.media_types}
+
+
+def _form(form: FormFields, schemas: _Schemas) -> dict[str, Any]:
+    described = schemas.flat(form.texts)
+    for name, schema in described["properties"].items():
+        if "items" in schema:  # in a form, one text is a list of one
+            described["properties"][name] = {"anyOf": [schema, schema["items"]]}
+    file = {"type": "string", "format": "binary"}
+    described["properties"][form.files] = {"type": "array", "items": file} if form.several else file
+    if not form.several:
+        described["required"] = [*described.get("required", []), form.files]
     return described
 
 
@@ -94,11 +174,10 @@ def _path_parameters(rule: Rule) -> list[dict[str, Any]]:
     return parameters
 
 
-def _query_parameters(declared: Operation, schemas: dict[str, Any]) -> list[dict[str, Any]]:
+def _query_parameters(declared: Operation, schemas: _Schemas) -> list[dict[str, Any]]:
     if declared.query is None:
         return []
-    described = declared.query.model_json_schema(ref_template=_REF)
-    schemas.update(described.pop("$defs", {}))
+    described = schemas.flat(declared.query)
     required = described.get("required", [])
     return [
         {"name": name, "in": "query", "required": name in required, "schema": schema}
@@ -106,29 +185,14 @@ def _query_parameters(declared: Operation, schemas: dict[str, Any]) -> list[dict
     ]
 
 
-def _responses(declared: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+def _responses(declared: Operation, schemas: _Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, (model, description) in declared.responses.items():
         responses[str(status)] = {"description": description or "Done"}
-        if model is not None:
-            content = {"application/json": {"schema": _schema(model, schemas)}}
-            responses[str(status)]["content"] = content
+        if isinstance(model, FileContent):
+            responses[str(status)]["content"] = _files(model)
+        elif model is not None:
+            responses[str(status)]["content"] = {"application/json": {"schema": schemas.given(model)}}
     problem = {PROBLEM_JSON: {"schema": {"$ref": _REF.format(model="Problem")}}}
     responses["default"] = {"description": "A problem (RFC 9457)", "content": problem}
     return responses
-
-
-def _schema(model: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    described = TypeAdapter(model).json_schema(
-        ref_template=_REF, mode="validation" if _is_request(model) else "serialization"
-    )
-    schemas.update(described.pop("$defs", {}))
-    if isinstance(model, type) and issubclass(model, BaseModel):
-        name = re.sub(r"\W+", "_", model.__name__).strip("_")
-        schemas[name] = described
-        return {"$ref": _REF.format(model=name)}
-    return described
-
-
-def _is_request(model: Any) -> bool:
-    return isinstance(model, type) and issubclass(model, BaseModel) and model.model_config.get("extra") == "forbid"

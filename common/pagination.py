@@ -29,9 +29,27 @@ class Sort:
     descending: bool = False
 
 
+Batch = Callable[[Sequence[Any] | None, int], Select[Any]]
+"""From the sort values of a row (or None) and a number to so many rows after it, as `keyset` has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Rows for which a batch is found otherwise than by cutting the statement that has all of them."""
+
+    all: Select[Any]
+    batch: Batch
+
+
+def listing(statement: Select[Any], by: Sequence[Sort], *, part_of: Select[Any] | None = None) -> Listing:
+    """The rows of a statement, which may be a part of those that there are in all."""
+    whole = statement if part_of is None else part_of
+    return Listing(whole, lambda after, limit: keyset(statement, by, after, limit))
+
+
 def paginate(
     session: Session,
-    statement: Select[Any],
+    statement: Select[Any] | Listing,
     *,
     by: Sequence[Sort],
     query: PageQuery,
@@ -41,26 +59,47 @@ def paginate(
 
     `row` turns a row into an item. Raises Invalid for a cursor that is not one of this list and order.
     """
-    found = session.execute(_page_statement(statement, by, query)).all()
+    wanted = statement if isinstance(statement, Listing) else listing(statement, by)
+    after = _decode(by, query.cursor) if query.cursor else None
+    found = session.execute(wanted.batch(after, query.limit + 1)).all()
     items, more = found[: query.limit], len(found) > query.limit
     page: dict[str, Any] = {
         "items": [row(each) for each in items],
-        "next_cursor": _encode(by, items[-1]) if more else None,
+        "next_cursor": cursor_at(by, sort_values(by, items[-1])) if more else None,
     }
     if query.total:
-        counted = statement.order_by(None).with_only_columns(literal(1), maintain_column_froms=True)
+        counted = wanted.all.order_by(None).with_only_columns(literal(1), maintain_column_froms=True)
         page["total"] = session.scalar(select(func.count()).select_from(counted.subquery()))
     return page
 
 
-def _page_statement(statement: Select[Any], by: Sequence[Sort], query: PageQuery) -> Select[Any]:
+def cursor_at(by: Sequence[Sort], values: Sequence[Any]) -> str:
+    """The cursor of the rows behind these sort values."""
+    document = [_order_name(by), *(_plain(value) for value in values)]
+    return base64.urlsafe_b64encode(orjson.dumps(document)).rstrip(b"=").decode()
+
+
+def is_cursor_of(by: Sequence[Sort], cursor: str) -> bool:
+    try:
+        _decode(by, cursor)
+    except Invalid:
+        return False
+    return True
+
+
+def keyset(statement: Select[Any], by: Sequence[Sort], after: Sequence[Any] | None, limit: int) -> Select[Any]:
+    """The next so many rows after `after`, the sort values of one; they are columns as well, for `sort_values`."""
     keys = [sort.column.label(f"cursor_{sort.name}") for sort in by]
     ordered = statement.add_columns(*keys).order_by(
         *(sort.column.desc() if sort.descending else sort.column.asc() for sort in by)
     )
-    if query.cursor:
-        ordered = ordered.where(_after(by, _decode(by, query.cursor)))
-    return ordered.limit(query.limit + 1)
+    if after is not None:
+        ordered = ordered.where(_after(by, after))
+    return ordered.limit(limit)
+
+
+def sort_values(by: Sequence[Sort], row: Row[Any]) -> list[Any]:
+    return [getattr(row, f"cursor_{sort.name}") for sort in by]
 
 
 def _after(by: Sequence[Sort], values: Sequence[Any]) -> ColumnElement[bool]:
@@ -75,12 +114,6 @@ def _after(by: Sequence[Sort], values: Sequence[Any]) -> ColumnElement[bool]:
         beyond = sort.column < bound[index] if sort.descending else sort.column > bound[index]
         alternatives.append(and_(*ties, beyond))
     return or_(*alternatives)
-
-
-def _encode(by: Sequence[Sort], row: Row[Any]) -> str:
-    values = [getattr(row, f"cursor_{sort.name}") for sort in by]
-    document = [_order_name(by), *(_plain(value) for value in values)]
-    return base64.urlsafe_b64encode(orjson.dumps(document)).rstrip(b"=").decode()
 
 
 def _decode(by: Sequence[Sort], cursor: str) -> list[Any]:

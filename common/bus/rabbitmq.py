@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
@@ -17,7 +17,7 @@ from uuid import UUID
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
-from pika.exceptions import AMQPError
+from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from common.bus.protocol import BusUnavailable, Deliver
 from common.bus.rabbitmq_publisher import ConfirmingPublisher
@@ -90,10 +90,13 @@ class RabbitMQBus:
             pass
 
     def remove(self, queue: str) -> None:
-        """Take a service's queues away, with all that is in them."""
+        """Take a service's queues away, with all that is in them; and with the last of them, the exchanges."""
         with self._channel() as channel:
             channel.queue_delete(self._queue(queue))
             channel.queue_delete(self._dead_queue(queue))
+        for exchange in (self.exchange, self._dead_exchange):
+            with self._channel() as channel, suppress(ChannelClosedByBroker):
+                channel.exchange_delete(exchange, if_unused=True)
 
     def close(self) -> None:
         self._publisher.close()

@@ -7,7 +7,7 @@ from uuid import UUID
 from common.events.base import Event
 
 
-class _AdminActed(Event):
+class AdminActed(Event):
     """`action` names resource and verb (`book.updated`); `before` and `after` hold what changed, where it applies."""
 
     key_field: ClassVar[str] = "resource_id"
@@ -24,13 +24,13 @@ class _AdminActed(Event):
     id: UUID
 
 
-class CatalogAdminActed(_AdminActed):
+class CatalogAdminActed(AdminActed):
     name: ClassVar[str] = "catalog.admin_acted.v1"
 
 
-class OrdersAdminActed(_AdminActed):
+class OrdersAdminActed(AdminActed):
     name: ClassVar[str] = "orders.admin_acted.v1"
 
 
-class ReviewsAdminActed(_AdminActed):
+class ReviewsAdminActed(AdminActed):
     name: ClassVar[str] = "reviews.admin_acted.v1"

@@ -16,7 +16,10 @@ class _BookEvent(Event):
 
 
 class _BookState(_BookEvent):
-    """`version` grows with every change of the book or its stock; a replica ignores one older than its own."""
+    """`version` grows with every change of the book or its stock; a replica ignores one older than its own.
+
+    `cost_price` is what the store pays: for sums that the staff see, never for customers.
+    """
 
     version: int
     code: str
@@ -26,6 +29,7 @@ class _BookState(_BookEvent):
     is_active: bool
     available: int
     cover_url: str | None = None
+    cost_price: Decimal | None = None
 
 
 class BookAdded(_BookState):

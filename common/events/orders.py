@@ -66,6 +66,18 @@ class OrderDelivered(_OrderEvent):
     name: ClassVar[str] = "orders.order_delivered.v1"
 
 
+class PrebookingDemandChanged(Event):
+    """How many people wait for a book that is out of stock, and for how many copies. A newer `version` counts."""
+
+    name: ClassVar[str] = "orders.prebooking_demand_changed.v1"
+    key_field: ClassVar[str] = "book_id"
+
+    book_id: UUID
+    version: int
+    waiting_count: int
+    waiting_quantity: int
+
+
 class OrderRefunded(_OrderEvent):
     """Its money went back; with `restock` the books did too."""
 
