@@ -6,6 +6,7 @@ Authlib's client does the protocol. Nothing here touches the database, so that n
 from __future__ import annotations
 
 import secrets
+from abc import ABC, abstractmethod
 from typing import Any
 from urllib.parse import quote
 
@@ -40,7 +41,7 @@ def new_verifier() -> str:
     return secrets.token_urlsafe(48)
 
 
-class Provider:
+class Provider(ABC):
     """One provider; `redirect_uri` is where it sends people back to."""
 
     name: str
@@ -81,11 +82,11 @@ class Provider:
             **options,
         )
 
-    def _endpoints(self) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _endpoints(self) -> dict[str, Any]: ...
 
-    def _identity(self, client: OAuth2Session, token: dict[str, Any], nonce: str) -> Foreign:
-        raise NotImplementedError
+    @abstractmethod
+    def _identity(self, client: OAuth2Session, token: dict[str, Any], nonce: str) -> Foreign: ...
 
 
 class Google(Provider):

@@ -8,7 +8,7 @@ from auth_service.domain import pruning, recovery, rotation
 from auth_service.domain.keys import KeyRing
 from auth_service.domain.secrecy import Vault
 from common.db import Database
-from common.mail import send_mail
+from common.mail import prune_mail, send_mail
 from common.worker import Timer
 
 
@@ -34,5 +34,6 @@ TIMERS = [
     Timer("send_logouts", 1, send_logouts),
     Timer("send_reset_links", 1, send_reset_links),
     Timer("send_mail", 1, send_mail),
+    Timer("prune-mail", 3600, prune_mail),
     Timer("keep-keys", 60, keep_keys),
 ]

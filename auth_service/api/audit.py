@@ -7,13 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from flask import Blueprint
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from sqlalchemy import Row
 
 from auth_service.api.authority import signed_in_admin
 from auth_service.domain import audit
 from auth_service.models import AuditEntry
-from common.api import Page, PageQuery, Response, accepts, returns
+from common.api import Moment, Page, PageQuery, Response, accepts, returns
 from common.auth import requires_user
 from common.db import session
 from common.pagination import Sort, paginate
@@ -27,8 +27,8 @@ class AuditQuery(PageQuery):
     action: str | None = Field(None, max_length=100, description="resource and verb: user.deactivated")
     resource: str | None = Field(None, max_length=100)
     resource_id: str | None = Field(None, max_length=200)
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = Field(None, description="not included")
+    since: Moment | None = None
+    until: Moment | None = Field(None, description="not included")
 
 
 class AuditAnswer(Response):

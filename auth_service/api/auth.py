@@ -12,7 +12,7 @@ from auth_service.api.authority import authority, client_address, end_sign_in, s
 from auth_service.api.schemas import Password, TokenAnswer, UserAnswer, user_answer
 from auth_service.domain import accounts, first_party, letters, second_factor, sessions, sign_in
 from common.api import Request, accepts, returns
-from common.auth import public, requires_user
+from common.auth import foreign_credentials, requires_user
 from common.db import session
 from common.errors import NotFound
 
@@ -40,7 +40,7 @@ class PasswordLoginDisabled(NotFound):
 
 
 @api.post("/register")
-@public
+@foreign_credentials
 @accepts(body=Registration)
 @returns(UserAnswer, 201)
 def register(body: Registration) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def register(body: Registration) -> dict[str, Any]:
 
 
 @api.post("/login")
-@public
+@foreign_credentials
 @accepts(body=Credentials)
 @returns(TokenAnswer)
 def login(body: Credentials) -> tuple[dict[str, Any], int, dict[str, str]]:
@@ -72,7 +72,7 @@ def login(body: Credentials) -> tuple[dict[str, Any], int, dict[str, str]]:
 
 
 @api.post("/refresh")
-@public
+@foreign_credentials
 @accepts(body=RefreshRequest)
 @returns(TokenAnswer)
 def refresh(body: RefreshRequest) -> tuple[dict[str, Any], int, dict[str, str]]:

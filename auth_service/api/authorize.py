@@ -32,6 +32,8 @@ def authorize() -> Response:
         step = authorization.next_step(opened, asked, signed_in, demanded_at=browser.demanded_at(pairs))
         if signed_in is None or step is Step.SIGN_IN:
             return _to_sign_in(pairs, login_hint=asked.login_hint if asked.request_uri else "")
+        if step is Step.STEP_UP:
+            return browser.see_other(f"/account/step-up?{browser.query(browser.returning(pairs))}")
         if step is Step.CONSENT:
             return _consent_page(opened, pairs, asked, signed_in[1])
         return _back_to_client(opened, asked, *signed_in)

@@ -15,7 +15,7 @@ from auth_service.api.schemas import Password
 from auth_service.domain import letters, recovery, sessions
 from auth_service.models import SignInSession
 from common.api import Page, PageQuery, Request, Response, accepts, returns
-from common.auth import public, requires_user
+from common.auth import foreign_credentials, requires_user
 from common.db import session
 from common.pagination import Sort, paginate
 
@@ -69,7 +69,7 @@ def change_password(body: PasswordChange) -> tuple[str, int]:
 
 
 @api.post("/password-reset")
-@public
+@foreign_credentials
 @accepts(body=ResetRequest)
 @returns(None, 202)
 def ask_for_reset(body: ResetRequest) -> tuple[str, int]:
@@ -79,7 +79,7 @@ def ask_for_reset(body: ResetRequest) -> tuple[str, int]:
 
 
 @api.post("/password-reset/confirm")
-@public
+@foreign_credentials
 @accepts(body=ResetConfirmation)
 @returns(None, 204)
 def reset_password(body: ResetConfirmation) -> tuple[str, int]:
@@ -89,7 +89,7 @@ def reset_password(body: ResetConfirmation) -> tuple[str, int]:
 
 
 @api.post("/verify-email")
-@public
+@foreign_credentials
 @accepts(body=Verification)
 @returns(None, 204)
 def verify_email(body: Verification) -> tuple[str, int]:

@@ -7,12 +7,12 @@ from typing import Any
 from flask import Blueprint
 
 from auth_service.api.authority import authority
-from auth_service.domain import assurance, scopes
+from auth_service.domain import scopes
 from auth_service.domain.clients import AUTH_METHODS, GRANT_TYPES, PUBLIC
 from auth_service.domain.keys import ALGORITHMS
 from auth_service.domain.oauth import assertions, claims
 from auth_service.domain.oauth.authorization import PROMPTS
-from common import dpop
+from common import assurance, dpop
 from common.auth import public
 from common.db import transaction
 

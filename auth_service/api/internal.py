@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from uuid import UUID
 
 from flask import Blueprint
 from pydantic import Field
+from sqlalchemy import select
 
 from auth_service.domain import revocations
-from common.api import Request, Response, accepts, returns
+from auth_service.models import User
+from common.api import Page, PageQuery, Request, Response, accepts, returns
 from common.auth import requires
 from common.db import session
+from common.pagination import Sort, paginate
 
 api = Blueprint("internal", __name__, url_prefix="/internal")
 
@@ -37,3 +41,28 @@ class RevocationsOut(Response):
 def list_revocations(query: RevocationQuery) -> dict[str, Any]:
     """What was revoked since `after`, as long as tokens made before it may still be around."""
     return revocations.since(session, query.after)
+
+
+class UserQuery(PageQuery):
+    limit: int = Field(500, ge=1, le=1000)
+
+
+class ContactOut(Response):
+    user_id: UUID
+    username: str
+    email: str
+
+
+@api.get("/users")
+@requires("replicas:read")
+@accepts(query=UserQuery)
+@returns(Page[ContactOut])
+def list_users(query: UserQuery) -> dict[str, Any]:
+    """How everybody is reached, for the services that write mails."""
+    columns = User.__table__.c
+    everybody = select(columns.id.label("user_id"), columns.username, columns.email)
+    return paginate(session, everybody, by=[Sort(columns.id, "user_id")], query=query, row=_contact)
+
+
+def _contact(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in ContactOut.model_fields}

@@ -124,12 +124,13 @@ def unlink() -> Response:
 @api.get("/step-up")
 @public
 def step_up() -> Response:
-    """Ask who is signed in for the second factor, now; without one there is nothing to ask for."""
+    """Ask who is signed in for the second factor, now; without one, to set it up."""
     return_to = browser.safe_return(request.args.get("return_to"))
     _, user = browser.require_signed_in(session, return_to)
-    if not second_factor.is_enrolled(session, user.id):
+    if not second_factor.has_any(session, user.id):
         return browser.see_other(HERE)
-    return browser.see_other(f"/account/second-factor?{browser.query(return_to)}")
+    page = "second-factor" if second_factor.is_enrolled(session, user.id) else "passkey"
+    return browser.see_other(f"/account/{page}?{browser.query(return_to)}")
 
 
 @api.get("/second-factor")
@@ -229,7 +230,7 @@ def _code_form(return_to: str, refusal: DomainError | None = None) -> Response:
 
 
 def _has_passkey() -> bool:
-    found = entering.waiting()
+    found = entering.waiting() or browser.signed_in(session)
     return bool(found and passkeys.of(session, found[1].id))
 
 

@@ -7,10 +7,11 @@ from typing import Any
 from flask import Blueprint, current_app
 from pydantic import Field
 
-from auth_service.api.authority import account_holder, authority, signed_in_user
+from auth_service.api.authority import account_holder, authority, recent_account_holder, signed_in_user
 from auth_service.api.peers import Peers
 from auth_service.api.schemas import UserAnswer, user_answer
 from auth_service.domain import accounts, administration, letters, people
+from auth_service.models import User
 from common.api import Request, accepts, returns
 from common.auth import requires_user
 from common.db import session, utcnow
@@ -42,7 +43,7 @@ def me() -> dict[str, Any]:
 @accepts(body=Account)
 @returns(UserAnswer)
 def replace(body: Account) -> dict[str, Any]:
-    user = account_holder()
+    user = _holder(body.email)
     accounts.rename(session, user, username=body.username, email=body.email)
     letters.ask_to_verify(session, user, authority.config.public_url)
     return user_answer(user)
@@ -53,8 +54,8 @@ def replace(body: Account) -> dict[str, Any]:
 @accepts(body=AccountChange)
 @returns(UserAnswer)
 def change(body: AccountChange) -> dict[str, Any]:
-    user = account_holder()
     given = body.model_dump(exclude_unset=True)
+    user = _holder(given.get("email"))
     accounts.rename(session, user, **({"username": user.username, "email": user.email} | given))
     if "email" in given:
         letters.ask_to_verify(session, user, authority.config.public_url)
@@ -80,3 +81,9 @@ def erase() -> tuple[str, int]:
     """Forget me, here and by an event in every service. Orders stay, without a name."""
     administration.erase(session, account_holder())
     return "", 204
+
+
+def _holder(new_email: str | None) -> User:
+    """A new address is a way to a new password: it takes a sign-in of a short while ago."""
+    user = account_holder()
+    return user if new_email in (None, user.email) else recent_account_holder()

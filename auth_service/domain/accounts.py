@@ -61,7 +61,11 @@ def register(
     session: Session, *, username: str, email: str, password: str, role: str = "customer", email_verified: bool = False
 ) -> User:
     """Make an account. Raises Invalid with every field in error, UsernameTaken or EmailTaken."""
-    _require_valid(username=username_problem(username), email=email_problem(email), password=weakness(password))
+    _require_valid(
+        username=username_problem(username),
+        email=email_problem(email),
+        password=weakness(password, username, email, email.partition("@")[0]),
+    )
     _require_free(session, username, email)
     user = User(id=new_id(), password_hash=passwords.hash_password(password), role=role, email_verified=email_verified)
     _name(session, user, username, email)

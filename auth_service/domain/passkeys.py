@@ -26,7 +26,7 @@ from webauthn.helpers.structs import (
 from auth_service.domain import letters, tickets
 from auth_service.models import Passkey, Ticket, User
 from common.db import utcnow
-from common.errors import BadRequest, Conflict, NotFound, Unauthorized
+from common.errors import Conflict, Invalid, NotFound, Unauthorized
 
 LIFE = timedelta(minutes=5)
 MOST_PER_PERSON = 20
@@ -35,7 +35,7 @@ AMR = ("pop", "mfa")
 _VERIFIED = UserVerificationRequirement.REQUIRED
 
 
-class BadPasskey(BadRequest):
+class BadPasskey(Invalid):
     code = "invalid_passkey"
 
 

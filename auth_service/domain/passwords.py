@@ -9,23 +9,30 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import hash_secret_raw
 
 from common.errors import Unavailable
 
 MIN_LENGTH = 8
 MAX_LENGTH = 128
 WAIT_SECONDS = 8.0
+STORE_WORDS = frozenset(
+    {"bookstore", "bookshop", "mybookstore", "mybookshop", "bookstoreadmin", "adminbookstore", "administrator"}
+)
+"""What is tried at a bookstore first, with a few digits and signs in it (ASVS 6.1.2)."""
+FEW_SIGNS = 3
 T = TypeVar("T")
 
-_hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+_PARAMETERS: Mapping[str, Any] = {"time_cost": 2, "memory_cost": 19 * 1024, "parallelism": 1, "type": Type.ID}
+_hasher = PasswordHasher(**_PARAMETERS)
 
 
 def normalise(password: str) -> str:
@@ -33,13 +40,18 @@ def normalise(password: str) -> str:
     return unicodedata.normalize("NFKC", password)
 
 
-def weakness(password: str) -> str | None:
-    """Why this may not be a password, or None. There are no composition rules."""
+def weakness(password: str, *own: str) -> str | None:
+    """Why this may not be a password, or None. There are no composition rules.
+
+    `own` are the person's names, which are tried first by who knows them.
+    """
     length = len(normalise(password))
     if not MIN_LENGTH <= length <= MAX_LENGTH:
         return f"must have {MIN_LENGTH} to {MAX_LENGTH} characters"
     if normalise(password).casefold() in _common():
         return "is one of the most common passwords; choose another"
+    if _is_a_store_word(password) or normalise(password).casefold() in {each.casefold() for each in own}:
+        return "is easily guessed here; choose another"
     return None
 
 
@@ -63,6 +75,13 @@ def needs_rehash(stored: str) -> bool:
     return _hasher.check_needs_rehash(stored)
 
 
+def slow_digest(text: str, *, salt: str) -> bytes:
+    """A short secret as it is kept where it has to be found by its digest. Raises Unavailable as the others do."""
+    return _in_turn(
+        lambda: hash_secret_raw(text.encode("utf-8", "surrogatepass"), salt.encode(), hash_len=32, **_PARAMETERS)
+    )
+
+
 def _in_turn(work: Callable[[], T]) -> T:
     turn = _threads().submit(work)
     try:
@@ -83,7 +102,16 @@ def _dummy_hash() -> str:
     return _hasher.hash("nobody has this password")
 
 
+def _is_a_store_word(password: str) -> bool:
+    letters = "".join(filter(str.isalpha, normalise(password).casefold()))
+    return letters in STORE_WORDS and len(normalise(password)) - len(letters) <= FEW_SIGNS
+
+
 @cache
 def _common() -> frozenset[str]:
+    """The most frequent ones of leaked passwords, and variants of ours that the shortest ones are lengthened to."""
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415 - its ten megabytes are for auth's web alone
+
     lines = Path(__file__).with_name("common_passwords.txt").read_text(encoding="utf-8").splitlines()
-    return frozenset(line for line in lines if line and not line.startswith("#"))
+    known = {each.casefold() for each in FREQUENCY_LISTS["passwords"]} | set(lines)
+    return frozenset(each for each in known if len(each) >= MIN_LENGTH and not each.startswith("#"))

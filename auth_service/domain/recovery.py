@@ -60,13 +60,13 @@ def _send_link(session: Session, email_key: str, url: str) -> None:
 def reset(session: Session, token: str, password: str) -> User:
     """Set the password of the account that the link was mailed to, and sign it out everywhere.
 
-    Raises LinkExpired, or Invalid for a password that is none; the link stays good then.
+    Raises LinkExpired, or Invalid for a password that is none; rolled back then, the link stays good.
     """
-    _require_strong(password)
     ticket = tickets.take(session, tickets.RESET_PASSWORD, token)
     user = session.get(User, ticket.user_id) if ticket else None
     if ticket is None or user is None or not user.is_active or user.email_key != ticket.data["email_key"]:
         raise letters.LinkExpired
+    _require_strong(user, password)
     user.email_verified = True  # the link went to this address and nowhere else
     _set(session, user, password, keep=None)
     return user
@@ -82,7 +82,7 @@ def change(session: Session, user: User, *, current: str, new: str, keep: UUID, 
     if not passwords.verify(user.password_hash, current):
         throttle.count_failure(session, counted)
         raise WrongPassword("The current password is wrong.")
-    _require_strong(new)
+    _require_strong(user, new)
     throttle.forgive(session, counted)
     _set(session, user, new, keep=keep)
 
@@ -95,6 +95,6 @@ def _set(session: Session, user: User, password: str, *, keep: UUID | None) -> N
     letters.write(session, user, "password_changed")
 
 
-def _require_strong(password: str) -> None:
-    if problem := passwords.weakness(password):
+def _require_strong(user: User, password: str) -> None:
+    if problem := passwords.weakness(password, user.username, user.email, user.email.partition("@")[0]):
         raise Invalid.field("password", problem)

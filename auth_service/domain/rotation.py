@@ -29,6 +29,20 @@ def rotate(session: Session, ring: KeyRing) -> str:
     return _rotate(session, ring, ring.algorithm)
 
 
+def withdraw(session: Session, ring: KeyRing, kid: str) -> bool:
+    """Publish this key no longer, since somebody else may have it; whether there was one. What it signed is refused
+    as soon as verifiers fetch the keys again, within five minutes."""
+    _take_turns(session)
+    key = session.get(SigningKey, kid)
+    if key is None:
+        return False
+    if key.state == "active":
+        _rotate(session, ring, key.algorithm)
+    session.delete(key)
+    session.flush()
+    return True
+
+
 def keep(session: Session, ring: KeyRing, every: timedelta | None) -> None:
     """What the clock asks for: next keys, a rotation where the active one is old, an end to those long retired."""
     _take_turns(session)

@@ -18,8 +18,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
-from auth_service.domain import letters, throttle
-from auth_service.domain.secrecy import Vault, digest
+from auth_service.domain import letters, passkeys, passwords, throttle
+from auth_service.domain.secrecy import Vault
 from auth_service.models import RecoveryCode, SignInSession, Totp, User
 from common.db import utcnow
 from common.errors import Conflict, Invalid, Unauthorized
@@ -57,6 +57,11 @@ class NotEnrolled(Conflict):
 def is_enrolled(session: Session, user_id: UUID) -> bool:
     row = session.get(Totp, user_id)
     return row is not None and row.confirmed_at is not None
+
+
+def has_any(session: Session, user_id: UUID) -> bool:
+    """Whether the person could show a second factor: a code, or a passkey, which is two in one."""
+    return is_enrolled(session, user_id) or bool(passkeys.of(session, user_id))
 
 
 def enrol(session: Session, vault: Vault, user: User) -> str:
@@ -140,7 +145,7 @@ def check(session: Session, vault: Vault, user: User, code: str, *, throttled: b
 
 
 def renew_recovery_codes(session: Session, user: User) -> list[str]:
-    """Ten new ones in place of those before. Their 50 bits are guarded by the throttle, so that a hash will do."""
+    """Ten new ones in place of those before."""
     session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
     codes = [
         "-".join("".join(secrets.choice(_ALPHABET) for _ in range(5)) for _ in range(2)) for _ in range(RECOVERY_CODES)
@@ -191,5 +196,6 @@ def _use_recovery_code(session: Session, user: User, code: str) -> bool:
 
 
 def _recovery_hash(user: User, code: str) -> bytes:
+    """Fifty bits want a slow hash; its salt is the person's identifier, most of which is random (ASVS 6.5.2)."""
     typed = "".join(character for character in code.lower() if character.isalnum())
-    return digest(f"recovery code {user.id} {typed}")
+    return passwords.slow_digest(typed, salt=f"recovery code {user.id}")

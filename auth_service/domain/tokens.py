@@ -12,10 +12,11 @@ import jwt
 from authlib.oidc.core.util import create_half_hash
 from sqlalchemy.orm import Session
 
-from auth_service.domain import assurance, scopes
+from auth_service.domain import scopes
 from auth_service.domain.keys import KeyRing, Signer
 from auth_service.domain.oauth import claims as told
 from auth_service.models import Client, TokenFamily, User
+from common import assurance
 from common.ids import new_id
 
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"

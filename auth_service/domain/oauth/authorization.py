@@ -12,12 +12,13 @@ from enum import Enum
 
 from sqlalchemy.orm import Session
 
-from auth_service.domain import assurance, codes, consents, families, redirects, scopes
+from auth_service.domain import codes, consents, families, redirects, scopes, second_factor
 from auth_service.domain.oauth import claims, pushed
 from auth_service.domain.oauth.provider import Provider
 from auth_service.domain.oauth.requests import Pairs, Parameters
 from auth_service.domain.resources import InvalidTarget
 from auth_service.models import Client, SignInSession, User
+from common import assurance
 from common.db import utcnow
 from common.errors import BadRequest, DomainError
 
@@ -51,6 +52,7 @@ class RedirectBack(DomainError):
 
 class Step(Enum):
     SIGN_IN = "sign_in"
+    STEP_UP = "step_up"
     CONSENT = "consent"
     GRANT = "grant"
 
@@ -69,6 +71,7 @@ class AuthorizationRequest:
     nonce: str | None
     prompt: frozenset[str]
     max_age: int | None
+    acr_values: tuple[str, ...]
     login_hint: str
     resources: list[str]
     dpop_jkt: str | None
@@ -138,6 +141,7 @@ def _read(
         nonce=parameters.get("nonce"),
         prompt=frozenset((parameters.get("prompt") or "").split()),
         max_age=int(parameters.values["max_age"]) if "max_age" in parameters.values else None,
+        acr_values=tuple((parameters.get("acr_values") or "").split()),
         login_hint=parameters.get("login_hint") or "",
         resources=provider.resources.known(parameters.resources),
         dpop_jkt=parameters.get("dpop_jkt"),
@@ -163,7 +167,9 @@ def next_step(
             raise request.refuse("login_required", "The person has to sign in.")
         return Step.SIGN_IN
     sign_in, user = signed_in
-    _require_whom_and_how(request, sign_in, user)
+    _require_whom(request, user)
+    if not _is_sure_enough(session, request, sign_in):
+        return Step.STEP_UP
     wanted = request.to_allow(user)
     if "consent" in request.prompt or consents.is_needed(session, user.id, request.client, wanted):
         if "none" in request.prompt:
@@ -330,14 +336,29 @@ def _hinted_subject(
     return str(read["sub"]), None
 
 
-def _require_whom_and_how(request: AuthorizationRequest, sign_in: SignInSession, user: User) -> None:
-    """The very person that was asked for, as surely as was asked for. Raises RedirectBack."""
+def _require_whom(request: AuthorizationRequest, user: User) -> None:
+    """The very person that was asked for. Raises RedirectBack."""
     for wanted in (request.hinted_subject, request.asked.subject):
         if wanted not in (None, str(user.id)):
             raise request.refuse("login_required", "Somebody else is signed in.")
+
+
+def _is_sure_enough(session: Session, request: AuthorizationRequest, sign_in: SignInSession) -> bool:
+    """Whether the person may go on as they signed in, or can and has to show a second factor now.
+
+    A level in `acr_values` is a wish (OpenID Connect Core section 3.1.2.1), an essential one a demand: who has no
+    second factor goes on without in the first case. Raises RedirectBack in the other (RFC 9470 section 5).
+    """
     essential = request.asked.essential_acr
-    if essential and not assurance.reaches(sign_in.amr, essential):
+    wanted = essential or tuple(each for each in request.acr_values if each in assurance.LEVELS)
+    if not wanted or assurance.reaches(sign_in.amr, wanted):
+        return True
+    can = assurance.TWO_FACTORS in wanted and second_factor.has_any(session, sign_in.user_id)
+    if can and "none" not in request.prompt:
+        return False
+    if essential or can:
         raise request.refuse("unmet_authentication_requirements", "The person cannot be identified that surely.")
+    return True
 
 
 def _is_stale(request: AuthorizationRequest, sign_in: SignInSession, demanded_at: float | None) -> bool:

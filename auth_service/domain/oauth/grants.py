@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ CONFIDENTIAL = ["private_key_jwt", "client_secret_basic", "client_secret_post"]
 ANY_CLIENT = [*CONFIDENTIAL, "none"]
 
 
-class Grant:
+class Grant(ABC):
     """What our grants share: they authenticate the client first, then do all their work in one step."""
 
     request: Any
@@ -43,8 +44,9 @@ class Grant:
     def create_token_response(self) -> Answer:
         return 200, self.respond(), []
 
+    @abstractmethod
     def respond(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """The token response's members."""
 
     def _tokens(self, family: TokenFamily, user: User, scope: str, nonce: str | None) -> dict[str, Any]:
         """The signed part of a response: what the client may still have of the scope, and who signed in."""
