@@ -9,9 +9,18 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from catalog_service.domain import ratings, reservations
+from catalog_service.domain import contacts, inventory, people, ratings, reservations
+from catalog_service.domain.ratings import Rating
 from common.events import Event
-from common.events.orders import OrderCancelled, OrderLine, OrderPaid, OrderPlaced, OrderRefunded
+from common.events.auth import UserErased, UserRegistered, UserUpdated
+from common.events.orders import (
+    OrderCancelled,
+    OrderLine,
+    OrderPaid,
+    OrderPlaced,
+    OrderRefunded,
+    PrebookingDemandChanged,
+)
 from common.events.reviews import BookRatingChanged
 
 
@@ -33,7 +42,20 @@ def order_refunded(session: Session, event: OrderRefunded) -> None:
 
 
 def book_rating_changed(session: Session, event: BookRatingChanged) -> None:
-    ratings.take_over(session, event.book_id, event.version, event.count, event.average)
+    rating = Rating(book_id=event.book_id, version=event.version, count=event.count, average=event.average)
+    ratings.take_over(session, rating)
+
+
+def prebooking_demand_changed(session: Session, event: PrebookingDemandChanged) -> None:
+    inventory.note_demand(session, event.book_id, event.version, event.waiting_quantity, event.waiting_count)
+
+
+def user_changed(session: Session, event: UserRegistered | UserUpdated) -> None:
+    contacts.note(session, event.user_id, event.username, event.email)
+
+
+def user_erased(session: Session, event: UserErased) -> None:
+    people.erase(session, event.user_id)
 
 
 def _quantities(lines: Iterable[OrderLine]) -> dict[UUID, int]:
@@ -49,5 +71,9 @@ HANDLERS: dict[type[Event], Callable[[Session, Any], None]] = {
     OrderPaid: order_paid,
     OrderCancelled: order_cancelled,
     OrderRefunded: order_refunded,
+    PrebookingDemandChanged: prebooking_demand_changed,
     BookRatingChanged: book_rating_changed,
+    UserRegistered: user_changed,
+    UserUpdated: user_changed,
+    UserErased: user_erased,
 }

@@ -22,7 +22,7 @@ def seed(session: Session, config: CatalogConfig) -> None:
     there = set(session.scalars(select(Book.code)))
     books = [book for book in json.loads(BOOKS.read_text(encoding="utf-8")) if book["code"] not in there]
     rows = [Row.parse(number, _values(book)) for number, book in enumerate(books, start=1)]
-    upsert(session, rows, {}, currency=config.currency, actor="seed")
+    upsert(session, rows, dict, currency=config.currency, actor="seed")
 
 
 def _values(book: dict[str, Any]) -> dict[str, Any]:

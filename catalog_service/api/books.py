@@ -10,6 +10,7 @@ from uuid import UUID
 from flask import Blueprint, Response, request
 from sqlalchemy import Row
 
+from catalog_service.api.finding import find
 from catalog_service.api.schemas import Book, BookBody, BookPage, BookPatch, BookQuery, SuggestPage, SuggestQuery
 from catalog_service.config import CatalogConfig
 from catalog_service.domain import audit, books, facets, search, suggest, views
@@ -35,15 +36,9 @@ STAFF_SCOPES = ("books:write", "stock:write")
 def list_books(query: BookQuery) -> dict[str, Any]:
     """Books on sale: full text, filters, orders, and counts by facet."""
     filters = search.understood(session, _filters(query))
-    staff = _is_staff()
-    page = paginate(
-        session,
-        search.statement(filters),
-        by=search.order(filters, query.sort),
-        query=query,
-        row=lambda row: views.document(row, staff=staff),
-    )
-    return page | {"facets": facets.count(session, filters)} if query.facets else page
+    staff = is_staff()
+    page, found_by = find(session, filters, query.sort, query, lambda row: views.document(row, staff=staff))
+    return page | facets.count(session, found_by) if query.facets else page
 
 
 @api.get("/suggest")
@@ -71,13 +66,13 @@ def list_inactive(query: PageQuery) -> dict[str, Any]:
     )
 
 
-@api.get("/<reference>")
+@api.get("/<id>")
 @public
 @returns(Book)
-def get_book(reference: str) -> Response | tuple[Any, ...]:
+def get_book(id: str) -> Response | tuple[Any, ...]:
     """One book, by id or ISBN."""
-    staff = _is_staff()
-    row = views.find(session, reference, staff=staff)
+    staff = is_staff()
+    row = views.find(session, id, staff=staff)
     headers = _headers(row, staff=staff)
     if not_modified(views.entity_tag(row, staff=staff)):
         return "", 304, headers
@@ -147,7 +142,7 @@ def _filters(query: BookQuery) -> Filters:
     return Filters(**{name: getattr(query, name) for name in Filters.__dataclass_fields__ if hasattr(query, name)})
 
 
-def _is_staff() -> bool:
+def is_staff() -> bool:
     bearer = principal()
     return bearer is not None and any(bearer.has(scope) for scope in STAFF_SCOPES)
 

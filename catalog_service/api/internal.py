@@ -27,6 +27,7 @@ _REPLICATED = select(
     _columns.code,
     _columns.title,
     _columns.price,
+    _columns.cost_price,
     _columns.currency,
     _columns.is_active,
     _columns.on_hand,

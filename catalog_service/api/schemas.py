@@ -138,7 +138,7 @@ class Book(Response):
     in_stock: bool
     rating: Rating
     images: list[Image]
-    cover_url: str | None
+    cover_url: str
     is_active: bool
     created_at: datetime
     updated_at: datetime
@@ -181,6 +181,9 @@ class SuggestPage(Response):
 
 class BookPage(Page[Book]):
     facets: Facets | None = None
+    facets_estimated: bool | None = Field(
+        None, description="Whether so many books were found that the counts are estimated from a sample of them."
+    )
 
 
 class Replica(Response):
@@ -195,3 +198,4 @@ class Replica(Response):
     is_active: bool
     available: int
     cover_url: str | None
+    cost_price: Money | None = None

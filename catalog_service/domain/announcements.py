@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from catalog_service.domain import covers
 from common.events.catalog import BookAdded, BookChanged
 
 
@@ -18,7 +19,8 @@ def state(book: Any) -> dict[str, Any]:
         "currency": book.currency,
         "is_active": book.is_active,
         "available": book.on_hand - book.reserved,
-        "cover_url": None,
+        "cover_url": covers.lasting_url(book.id),
+        "cost_price": book.cost_price,
     }
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from common import outbox
-from common.db import utcnow
+from common import audit
+from common.audit import State
 from common.events.administration import CatalogAdminActed
-from common.ids import new_id
-from common.telemetry import request_id
 
-State = dict[str, Any] | None
 UNTOLD = frozenset({"updated_at", "created_at"})
 
 
@@ -33,16 +29,4 @@ def acted(
         if not changed:
             return
         before, after = ({name: state[name] for name in changed} for state in (before, after))
-    event = CatalogAdminActed(
-        id=new_id(),
-        actor_id=actor,
-        action=action,
-        resource=action.partition(".")[0],
-        resource_id=str(id),
-        at=utcnow(),
-        before=before,
-        after=after,
-        reason=reason,
-        request_id=request_id(),
-    )
-    outbox.record(session, event)
+    audit.record(session, CatalogAdminActed, actor, action, id, before=before, after=after, reason=reason)

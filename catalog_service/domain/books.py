@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from common.errors import Conflict, Invalid, NotFound
 from common.ids import new_id
 
 AUTHOR_SEPARATOR = "; "
+NO_PRICE_YET = Decimal("0.00")
 PLAIN = (
     "isbn",
     "title",
@@ -67,15 +69,24 @@ class IsbnTaken(Conflict):
     code = "isbn_taken"
 
 
+class PriceNeeded(Conflict):
+    code = "price_needed"
+
+
 def new_code(id: UUID) -> str:
     """A code for a book that came without one, from the random end of its id."""
     return f"BK-{id.hex[-12:].upper()}"
 
 
-def create(session: Session, fields: BookFields, *, currency: str) -> UUID:
-    """Raises CodeTaken, IsbnTaken, or Invalid for an author or genre that does not exist."""
+def create(session: Session, fields: BookFields, *, currency: str, is_active: bool = True) -> UUID:
+    """Without a price it cannot be put on sale before it gets one.
+
+    Raises CodeTaken, IsbnTaken, or Invalid for an author or genre that does not exist.
+    """
     id = new_id()
-    book = Book(id=id, code=fields.get("code") or new_code(id), currency=currency, author_names="")
+    code = fields.get("code") or new_code(id)
+    book = Book(id=id, code=code, currency=currency, author_names="", is_active=is_active)
+    book.price, book.needs_price = NO_PRICE_YET, True
     links = _chosen_links(session, fields)
     _write(book, EMPTY | fields, links)
     _require_unique(session, book)
@@ -115,9 +126,14 @@ def change(session: Session, book: Book, fields: BookFields) -> None:
 
 
 def set_active(session: Session, book: Book, is_active: bool) -> None:
-    """Take off sale, or bring back. What is reserved stays reserved, and past orders keep their lines."""
+    """Take off sale, or bring back. What is reserved stays reserved, and past orders keep their lines.
+
+    Raises PriceNeeded for one that nobody has given a price, and be it 0.00.
+    """
     if book.is_active == is_active:
         return
+    if is_active and book.needs_price and book.price == NO_PRICE_YET:
+        raise PriceNeeded("Give it a price first.")
     book.is_active = is_active
     book.edited()
     outbox.record(session, announcements.changed(book))
@@ -155,6 +171,8 @@ def _write(book: Book, fields: BookFields, links: Links) -> None:
         if name in fields:
             value = fields[name]  # type: ignore[literal-required]
             setattr(book, name, None if value == "" else value)
+    if "price" in fields:
+        book.needs_price = False
     if "series" in fields:
         series = fields["series"]
         book.series_name = series["name"] if series else None

@@ -20,6 +20,7 @@ vi:vie vo:vol wa:wln wo:wol xh:xho yi:yid yo:yor za:zha zh:zho:chi zu:zul
 _BY_CODE = {code: codes[0] for codes in (pair.split(":") for pair in _PAIRS.split()) for code in codes}
 # Languages of printed books that have no two-letter code.
 _BY_CODE |= {code: code for code in ("fil", "ceb", "haw", "grc", "ang", "enm", "chr", "lad", "sco", "nds", "syr")}
+_BIBLIOGRAPHIC = {codes[0]: codes[-1] for codes in (pair.split(":") for pair in _PAIRS.split())}
 NO_ONE_LANGUAGE = frozenset({"mul", "und", "mis", "zxx"})
 
 
@@ -30,3 +31,8 @@ def to_iso639(text: str) -> str:
         return _BY_CODE[primary]
     except KeyError:
         raise ValueError("is not a language code (ISO 639)") from None
+
+
+def to_iso639_2b(code: str) -> str | None:
+    """The three letters that libraries and the book trade write for one of our codes, if it is one."""
+    return _BIBLIOGRAPHIC.get(code) or (code if code in _BY_CODE else None)

@@ -60,7 +60,7 @@ def lock(session: Session, book_ids: Iterable[UUID]) -> dict[UUID, AnyRow]:
     Columns, not entities: an entity that the session knew already would show its figures from before the lock.
     """
     statement = (
-        select(_books.c.id, _books.c.is_active, _books.c.on_hand, _books.c.reserved)
+        select(_books.c.id, _books.c.code, _books.c.is_active, _books.c.on_hand, _books.c.reserved)
         .where(_books.c.id.in_(set(book_ids)))
         .order_by(_books.c.id)
         .with_for_update()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -88,6 +88,12 @@ def formerly(model: Named, references: Sequence[str]) -> Select[UUID]:
     return select(FormerName.target_id).where(kind, FormerName.reference.in_(references))
 
 
+def ids(session: Session, model: Named, slugs: Sequence[str]) -> list[UUID]:
+    """Of those with these slugs, now or before they were merged."""
+    current = select(model.id).where(model.slug.in_(slugs))
+    return list(session.scalars(current.union(formerly(model, slugs))))
+
+
 def create(session: Session, model: Named, name: str) -> UUID:
     """Raises NameTaken."""
     key = comparison_key(name)
@@ -130,11 +136,20 @@ def _lock(session: Session, model: Named, id: UUID) -> Author | Genre:
 
 
 def require_ids(session: Session, model: Named, field: str, ids: Sequence[UUID]) -> list[tuple[UUID, str]]:
-    """Id and name of each, in the given order. Raises Invalid when one does not exist."""
-    names = dict(session.execute(select(model.id, model.name).where(model.id.in_(ids))).all()) if ids else {}
+    """Id and name of each, in the given order; none is merged or removed before this transaction ends.
+
+    Raises Invalid when one does not exist.
+    """
+    found = select(model.id, model.name).where(model.id.in_(ids)).order_by(model.id)
+    names = {row.id: row.name for row in session.execute(_kept(found))} if ids else {}
     if missing := [str(id) for id in ids if id not in names]:
         raise Invalid.field(field, f"there is no {model.__name__.lower()} {', '.join(missing)}")
     return [(id, names[id]) for id in ids]
+
+
+def _kept(rows: Any) -> Any:
+    """Locked as a reference to them would lock them: a merge or removal at the same time is waited for first."""
+    return rows.with_for_update(read=True, key_share=True)
 
 
 def by_names(session: Session, model: Named, names: Iterable[str]) -> dict[str, tuple[UUID, str]]:
@@ -147,13 +162,23 @@ def by_names(session: Session, model: Named, names: Iterable[str]) -> dict[str, 
         slugs = _free_slugs(session, model, missing)
         # In one order for everybody, so that two who make the same names do not wait for each other.
         rows = [{"name": name, "key": key, "slug": slugs[key]} for key, name in sorted(missing.items())]
-        session.execute(insert(model).on_conflict_do_nothing(index_elements=["key"]), rows)
-        found |= _by_keys(session, model, missing)
+        found |= _make(session, model, rows)
+        found |= _by_keys(session, model, missing.keys() - found.keys())  # somebody else's, made in the meantime
     return found
 
 
-def _by_keys(session: Session, model: Named, keys: Iterable[str]) -> dict[str, tuple[UUID, str]]:
-    rows = session.execute(select(model.key, model.id, model.name).where(model.key.in_(list(keys))))
+def _make(session: Session, model: Named, rows: list[dict[str, str]]) -> dict[str, tuple[UUID, str]]:
+    """Those of the rows that nobody else makes, in a few statements: without RETURNING it would be one for each."""
+    made = insert(model).on_conflict_do_nothing(index_elements=["key"])
+    found = session.execute(made.returning(model.key, model.id, model.name), rows)
+    return {row.key: (row.id, row.name) for row in found}
+
+
+def _by_keys(session: Session, model: Named, keys: Collection[str]) -> dict[str, tuple[UUID, str]]:
+    if not keys:
+        return {}
+    found = select(model.key, model.id, model.name).where(model.key.in_(list(keys))).order_by(model.id)
+    rows = session.execute(_kept(found))
     return {row.key: (row.id, row.name) for row in rows}
 
 

@@ -25,7 +25,7 @@ Quantities = Mapping[UUID, int]
 
 
 class NothingReserved(LookupError):
-    """An order was paid that nothing has been heard of: to be tried again, then looked at by people."""
+    """An order was paid, or refunded, that nothing has been heard of: to be tried again, then looked at by people."""
 
 
 def reserve(session: Session, order_id: UUID, wanted: Quantities) -> None:
@@ -68,9 +68,14 @@ def sell(session: Session, order_id: UUID) -> None:
     """The order is paid: what it holds leaves the shop. Raises NothingReserved for an unknown order."""
     status = _lock_status(session, order_id)
     if status is None:
-        raise NothingReserved(f"order {order_id} is paid but was never placed here")
+        raise NothingReserved(f"order {order_id} is paid or refunded but was never placed here")
     if status == ReservationStatus.HELD:
         _settle(session, order_id, MovementKind.SOLD, ReservationStatus.SOLD)
+
+
+def is_held(session: Session, order_id: UUID) -> bool:
+    """Whether books are set aside for this order."""
+    return session.scalar(select(Reservation.status).where(Reservation.order_id == order_id)) == ReservationStatus.HELD
 
 
 def release(session: Session, order_id: UUID) -> None:
@@ -82,7 +87,12 @@ def release(session: Session, order_id: UUID) -> None:
 
 
 def take_back(session: Session, order_id: UUID, quantities: Quantities) -> None:
-    """Books came back from a refunded order: never more of each than it bought and has not returned yet."""
+    """Books came back from a refunded order: never more of each than it bought and has not returned yet.
+
+    What is refunded was paid: if that has not been told yet, it is sold now. Raises NothingReserved for an order that
+    nothing has been heard of.
+    """
+    sell(session, order_id)
     if _lock_status(session, order_id) != ReservationStatus.SOLD:
         return
     left = {line.book_id: line.quantity - line.returned for line in _lines(session, order_id)}

@@ -1,4 +1,4 @@
-"""Books as they are shown: one statement that brings each book with its authors and genres."""
+"""Books as they are shown: one statement that brings each book with its authors, genres and images."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from sqlalchemy import Row, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.orm import Session
 
+from catalog_service.domain import covers, images
 from catalog_service.domain.isbn import find_isbn13
-from catalog_service.models import Author, Book, BookAuthor, BookGenre, Genre
+from catalog_service.models import Author, Book, BookAuthor, BookGenre, Genre, Image
 from common.errors import NotFound
 
 _EMPTY_LIST = text("'[]'::jsonb")
@@ -19,6 +20,7 @@ _SHOWN = (
     Book.code,
     Book.isbn,
     Book.title,
+    Book.author_names,
     Book.subtitle,
     Book.description,
     Book.publisher,
@@ -58,9 +60,17 @@ def _genres() -> Any:
     return joined.where(BookGenre.book_id == Book.id).correlate(Book).scalar_subquery().label("genres")
 
 
+def _images() -> Any:
+    shown = ("id", Image.id, "width", Image.width, "height", Image.height, "alt", Image.alt)
+    image = func.jsonb_build_object(*shown, type_=JSONB)
+    gathered = func.jsonb_agg(aggregate_order_by(image, Image.position), type_=JSONB)
+    held = select(func.coalesce(gathered, _EMPTY_LIST, type_=JSONB)).where(Image.book_id == Book.id)
+    return held.correlate(Book).scalar_subquery().label("images")
+
+
 def statement() -> Any:
     """All books, with what is shown of each."""
-    return select(*_SHOWN, _authors(), _genres())
+    return select(*_SHOWN, _authors(), _genres(), _images())
 
 
 def find(session: Session, reference: str, *, staff: bool) -> Row[Any]:
@@ -109,13 +119,18 @@ def document(row: Row[Any], *, staff: bool) -> dict[str, Any]:
         "available": available,
         "in_stock": available > 0,
         "rating": {"average": _number(row.rating_average), "count": row.rating_count},
-        "images": [],
-        "cover_url": None,
+        "images": [image | {"url": images.url(image["id"])} for image in row.images],
+        "cover_url": _cover_url(row),
         "is_active": row.is_active,
         "created_at": row.created_at,
         "updated_at": row.updated_at,
     }
     return shown | _for_staff(row) if staff else shown
+
+
+def _cover_url(row: Row[Any]) -> str:
+    first = row.images[0]["id"] if row.images else None
+    return images.url(first) if first else covers.url(row.id, row.title, row.author_names)
 
 
 def _for_staff(row: Row[Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Only the dictionary is ever compared letter by letter, never the books.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from sqlalchemy import Text, cast, func, select, text
 from sqlalchemy.orm import Session
@@ -19,6 +20,8 @@ MOST_CORRECTIONS = 3
 SHORTEST_CORRECTED = 4
 LONGEST_CORRECTED = 40
 MOST_CORRECTED = 6
+FEWEST_LOOSENED = 3
+SHORTEST_TELLING = 4
 _LEXEME = re.compile(r"(!?)'((?:[^']|'')*)'(:\*)?")
 _STEMMED = [
     "danish",
@@ -103,9 +106,8 @@ def understood(session: Session, query: str) -> str:
 
     Words of a quoted phrase stay as they are, and so do those that are excluded.
     """
-    parsed: str = session.scalar(select(cast(func.search_query(query), Text))) or ""
-    lexemes = [] if "<" in _LEXEME.sub("", parsed) else _LEXEME.findall(parsed)
-    plain = [word for negated, word, _ in lexemes if not negated and "'" not in word and "\\" not in word]
+    parsed, lexemes = _parsed(session, query)
+    plain = _plain(lexemes)
     if not plain:
         return parsed
     also = _forms(session, plain)
@@ -116,12 +118,48 @@ def understood(session: Session, query: str) -> str:
     return _LEXEME.sub(lambda found: _widened(found, also), parsed)
 
 
+def loosened(session: Session, query: str) -> Iterator[str]:
+    """What else may have been meant, when nothing has all the words: other spellings of known ones, or one less."""
+    parsed, lexemes = _parsed(session, query)
+    plain = _plain(lexemes)
+    if not plain:
+        return
+    also = _forms(session, plain)
+    for word in plain[:MOST_CORRECTED]:
+        also[word] = also.get(word, []) + _corrections(session, word)
+    yield _LEXEME.sub(lambda found: _widened(found, also), parsed)
+    if len(plain) >= FEWEST_LOOSENED and len(plain) == len(lexemes) <= MOST_FORMS:
+        each = [_widened_word("", word, prefix, also) for _, word, prefix in lexemes]
+        yield " | ".join(f"({' & '.join(each[:left] + each[left + 1 :])})" for left in range(len(each)))
+
+
+def _parsed(session: Session, query: str) -> tuple[str, list[tuple[str, str, str]]]:
+    """The text of the tsquery, and its words with a "!" before and a ":*" behind them; none of a quoted phrase."""
+    parsed: str = session.scalar(select(cast(func.search_query(query), Text))) or ""
+    return parsed, [] if "<" in _LEXEME.sub("", parsed) else _LEXEME.findall(parsed)
+
+
+def _plain(lexemes: list[tuple[str, str, str]]) -> list[str]:
+    return [word for negated, word, _ in lexemes if not negated and "'" not in word and "\\" not in word]
+
+
+def any_of(query: str) -> str:
+    """The text of a tsquery that one of the words is enough for: not "the" or "la" where there are longer ones."""
+    asked = [(word, prefix) for negated, word, prefix in _LEXEME.findall(query) if not negated]
+    telling = [each for each in asked if len(each[0]) >= SHORTEST_TELLING] or asked
+    return " | ".join(f"'{word}'{prefix}" for word, prefix in telling)
+
+
 def _widened(found: re.Match[str], also: dict[str, list[str]]) -> str:
     negated, word, prefix = found.groups()
+    return _widened_word(negated, word, prefix, also)
+
+
+def _widened_word(negated: str, word: str, prefix: str | None, also: dict[str, list[str]]) -> str:
     matched = word if prefix else None
     others = [] if negated else [other for other in also.get(word, []) if not _is(other, word, matched)]
     if not others:
-        return found.group()
+        return f"{negated}'{word}'{prefix or ''}"
     return "(" + " | ".join([f"'{word}'{prefix or ''}", *(f"'{other}'" for other in others)]) + ")"
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    ColumnElement,
     Computed,
     ForeignKey,
     Index,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Text,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import TSVECTOR
@@ -43,7 +45,8 @@ class Book(Base):
     """A title in one format, with the stock of it.
 
     `revision` counts edits of what the shop says about the book, `version` every change at all, sales included:
-    replicas go by the version, editors by the revision. `author_names` repeats the authors for the search vector.
+    replicas go by the version, editors by the revision. `needs_price`: its price of 0.00 only says that nobody has
+    given one yet. `author_names` repeats the authors for the search vector.
     """
 
     __tablename__ = "books"
@@ -73,6 +76,7 @@ class Book(Base):
     rating_count: Mapped[int] = mapped_column(default=0)
     rating_version: Mapped[int] = mapped_column(BigInteger, default=0)
     is_active: Mapped[bool] = mapped_column(default=True)
+    needs_price: Mapped[bool] = mapped_column(default=False, server_default=false())
     revision: Mapped[int] = mapped_column(BigInteger, default=1)
     version: Mapped[int] = mapped_column(BigInteger, default=1)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
@@ -101,6 +105,12 @@ class Book(Base):
             postgresql_where=ACTIVE,
         ),
         Index("ix_books_bestselling", "units_sold", "id", postgresql_where=ACTIVE),
+        Index(
+            "ix_books_low_stock",
+            text("(on_hand - reserved)"),
+            "id",
+            postgresql_where=text("is_active AND on_hand - reserved <= low_stock_threshold"),
+        ),
         Index("ix_books_inactive", "updated_at", "id", postgresql_where=text("NOT is_active")),
         Index("ix_books_title_prefix", text("title_key text_pattern_ops"), postgresql_where=ACTIVE),
         Index(
@@ -108,6 +118,12 @@ class Book(Base):
             text('"left"(search_text(series_name), 100) text_pattern_ops'),
             postgresql_where=ACTIVE,
         ),
+        Index("ix_books_popular", text("(rating_count + 10 * units_sold)"), "id", postgresql_where=ACTIVE),
+        Index("ix_books_sample", text("uuid_hash(id)"), "id", postgresql_where=ACTIVE),
+        Index("ix_books_language", "language", postgresql_where=ACTIVE),
+        Index("ix_books_format", "format", postgresql_where=ACTIVE),
+        Index("ix_books_in_stock", text("(on_hand > reserved)"), postgresql_where=ACTIVE),
+        Index("ix_books_updated_at", "updated_at"),
         Index("ix_books_publisher", text('"left"(search_text(publisher), 100)')),
         Index("ix_books_series", text('"left"(search_text(series_name), 100)')),
     )
@@ -122,6 +138,10 @@ class Book(Base):
         self.revision += 1
         self.version += 1
         self.updated_at = utcnow()
+
+
+POPULARITY: ColumnElement[int] = Book.rating_count + 10 * Book.units_sold
+"""As ix_books_popular has it."""
 
 
 class BookAuthor(Base):

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog_service.models.base import Base
@@ -69,6 +69,7 @@ class Reservation(Base):
 
     __table_args__ = (
         CheckConstraint(f"status IN {tuple(str(status) for status in ReservationStatus)}", name="status"),
+        Index("ix_reservations_held", "created_at", postgresql_where=text("status = 'held'")),
     )
 
 
@@ -83,3 +84,16 @@ class ReservationLine(Base):
     returned: Mapped[int] = mapped_column(default=0)
 
     __table_args__ = (CheckConstraint("quantity > 0 AND 0 <= returned AND returned <= quantity", name="quantities"),)
+
+
+class BookDemand(Base):
+    """How many of a book people wait for, as the order service tells it; a `version` older than this is ignored."""
+
+    __tablename__ = "book_demand"
+
+    book_id: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger)
+    waiting_quantity: Mapped[int]
+    waiting_count: Mapped[int]
+
+    __table_args__ = (CheckConstraint("waiting_quantity >= 0 AND waiting_count >= 0", name="waiting"),)

@@ -13,7 +13,6 @@ from typing import Any
 
 from catalog_service.domain import isbn
 from catalog_service.domain.imports.draft import Problem, Row
-from catalog_service.domain.imports.records import Record
 from catalog_service.domain.languages import NO_ONE_LANGUAGE, to_iso639
 from catalog_service.domain.text import fingerprint
 
@@ -31,21 +30,20 @@ def understands(columns: list[str]) -> bool:
     return set(columns) >= NEEDED
 
 
-def parse(record: Record, _currency: str) -> Row:
+def parse(number: int, cells: dict[str, str], _currency: str) -> Row:
     """Raises Rejected. Empty cells say nothing, so that what was filled in by hand stays."""
-    cells = record.values
     code = f"GR-{cells['goodreads_book_id']}"
     doubts: list[Problem] = []
     values: dict[str, Any] = {"code": code, "authors": split_authors(cells["authors"])}
     values |= split_title(cells["title"] or cells.get("original_title", ""))
     for name, found in (
-        ("isbn", _isbn(cells, record.number, doubts)),
-        ("language", _language(cells["language_code"], record.number, doubts)),
-        ("published_year", _year(cells["original_publication_year"], record.number, doubts)),
+        ("isbn", _isbn(cells, number, doubts)),
+        ("language", _language(cells["language_code"], number, doubts)),
+        ("published_year", _year(cells["original_publication_year"], number, doubts)),
     ):
         if found is not None:
             values[name] = found
-    row = Row.parse(record.number, values, {"price": plausible_price(code), "stock": DEFAULT_STOCK})
+    row = Row.parse(number, values, {"price": plausible_price(code), "stock": DEFAULT_STOCK})
     row.problems += doubts
     return row
 

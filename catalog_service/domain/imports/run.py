@@ -1,138 +1,167 @@
-"""One import from its first row to its report."""
+"""One import from where it stands to its end, batch by batch.
+
+A batch is one transaction: the books, what became of each row, and how far the import is. Whoever begins again after
+a crash therefore begins behind the last batch that counted, and nothing is applied twice.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from catalog_service.domain.imports import columns, goodbooks
+from catalog_service.domain.imports import jobs
 from catalog_service.domain.imports.draft import Problem, Rejected, Row
-from catalog_service.domain.imports.records import FileRefused, Record, Records
-from catalog_service.domain.imports.upsert import Outcome, upsert
+from catalog_service.domain.imports.reading import Reader, Record
+from catalog_service.domain.imports.upsert import Change, Outcome, upsert
 
 BATCH = 500
+BATCH_BYTES = 4_000_000
 ATTEMPTS = 3
 Transaction = Callable[[], AbstractContextManager[Session]]
 
 
-DIALECTS: tuple[Any, ...] = (columns, goodbooks)
-
-
 class DryRun(Exception):
-    """Raised to have the transaction of a dry run rolled back."""
+    """Raised to have the writes of a dry run rolled back."""
+
+
+class Interrupted(Exception):
+    """The process is to end; the import goes on elsewhere, or later."""
 
 
 @dataclass(slots=True)
-class Report:
-    """What became of the rows; `on_problem` hears of each problem as it is found."""
+class Result:
+    """What became of a batch: counts, problems, changes, and the records that were rejected."""
 
-    on_problem: Callable[[Problem], object]
-    rows: int = 0
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    rejected: int = 0
-    warnings: int = 0
+    rows: int
+    outcome: Outcome = field(default_factory=Outcome)
+    problems: list[Problem] = field(default_factory=list)
+    rejected: dict[int, bytes] = field(default_factory=dict)
 
-    def add(self, outcome: Outcome) -> None:
-        self.created += outcome.created
-        self.updated += outcome.updated
-        self.unchanged += outcome.unchanged
-        self.tell(outcome.problems)
+    @property
+    def changes(self) -> list[Change]:
+        return self.outcome.changes
 
-    def tell(self, problems: list[Problem]) -> None:
-        """Problems of rows: however many are fatal to one row, it is rejected once."""
-        self.rejected += len({problem.row for problem in problems if problem.is_fatal})
-        self.warnings += sum(not problem.is_fatal for problem in problems)
-        for problem in problems:
-            self.on_problem(problem)
+    @property
+    def warnings(self) -> int:
+        return sum(not problem.is_fatal for problem in self.problems)
 
 
 @dataclass(slots=True)
 class Import:
-    """Settings of one run. `transaction` gives each batch a session that commits when the batch is done."""
+    """`transaction` gives each batch a session that commits when the batch is done."""
 
     transaction: Transaction
     currency: str
-    actor: str
-    dry_run: bool = False
-    _seen: dict[tuple[str, str], int] = field(default_factory=dict)
-    _claimed: dict[UUID, int] = field(default_factory=dict)
+    on_batch: Callable[[Result], object] = lambda _result: None
+    should_stop: Callable[[], bool] = lambda: False
+    position: int = 0
 
-    def run(self, records: Records, report: Report) -> None:
-        """Raises FileRefused for columns that are not known."""
-        dialect = dialect_of(records.columns)
-        parsed = self._parse(records, dialect, report)
-        while batch := list(islice(parsed, BATCH)):
-            report.add(self._write(batch))
-        if report.created + report.updated >= BATCH and not self.dry_run:
-            self._refresh_statistics()
+    def count_read(self, size: int) -> None:
+        self.position += size
 
-    def _refresh_statistics(self) -> None:
+    def run(self, job: jobs.Job, reader: Reader) -> None:
+        """Raises FileRefused where the file cannot be read on, Interrupted, and ClaimLost."""
+        records = iter(reader)
+        for _ in islice(records, job.rows):
+            pass
+        for batch in _batches(records):
+            if self.should_stop():
+                raise Interrupted
+            self.on_batch(self._write(job, batch, reader))
+        if not job.dry_run:
+            self._refresh_statistics(job)
+
+    def _refresh_statistics(self, job: jobs.Job) -> None:
         """Plans are made for the new size of the tables at once, not when the server comes round to it."""
         with self.transaction() as session:
-            session.execute(text("ANALYZE books, authors, book_authors, genres, book_genres"))
+            if jobs.changed_books(session, job.id) >= BATCH:
+                session.execute(text("ANALYZE books, authors, book_authors, genres, book_genres"))
 
-    def _parse(self, records: Records, dialect: Any, report: Report) -> Iterator[Row]:
-        for record in records:
-            report.rows += 1
-            try:
-                row = self._parse_one(record, dialect)
-            except Rejected as rejected:
-                report.tell(rejected.problems)
-                continue
-            report.tell(row.problems)
-            yield row
-
-    def _parse_one(self, record: Record, dialect: Any) -> Row:
-        if record.problem:
-            raise Rejected([record.problem])
-        row: Row = dialect.parse(record, self.currency)
-        if not row.draft.code and not row.draft.isbn:
-            row.draft = row.draft.model_copy(update={"code": row.draft.content_code()})
-        self._refuse_repeats(row)
-        return row
-
-    def _refuse_repeats(self, row: Row) -> None:
-        names = [(name, value) for name in ("isbn", "code") if (value := getattr(row.draft, name))]
-        for name, value in names:
-            if first := self._seen.get((name, value)):
-                raise Rejected([*row.problems, Problem(row.number, name, f"{value} is repeated from row {first}")])
-        self._seen |= dict.fromkeys(names, row.number)
-
-    def _write(self, batch: list[Row]) -> Outcome:
-        """One transaction; again, when somebody made the same book or author in the same moment."""
+    def _write(self, job: jobs.Job, batch: list[Record], reader: Reader) -> Result:
+        """One transaction; again, when somebody made the same book or author in the same moment, or held a lock."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return self._attempt(batch)
-            except IntegrityError:
+                with self.transaction() as session:
+                    jobs.hold(session, job)
+                    result = self._attempt(session, job, batch)
+                    jobs.advance(session, job, result, position=self.position, head=reader.head, tail=reader.tail)
+                return result
+            except (IntegrityError, OperationalError):
                 if attempt == ATTEMPTS:
                     raise
         raise AssertionError
 
-    def _attempt(self, batch: list[Row]) -> Outcome:
-        outcome = Outcome()
+    def _attempt(self, session: Session, job: jobs.Job, batch: list[Record]) -> Result:
+        result = Result(len(batch))
+        parsed = [row for record in batch if (row := self._parse(record, result))]
+        rows = _without_repeats(session, job.id, parsed, result)
+        with suppress(DryRun), session.begin_nested():
+            result.outcome = upsert(
+                session,
+                rows,
+                lambda wanted: jobs.claim_keys(session, job.id, wanted),
+                currency=self.currency,
+                actor=job.actor,
+            )
+            if job.dry_run:
+                raise DryRun
+        result.problems = sorted(result.problems + result.outcome.problems, key=lambda problem: problem.row)
+        wrong = {problem.row for problem in result.problems if problem.is_fatal}
+        result.rejected = {record.number: record.source() for record in batch if record.number in wrong}
+        return result
+
+    def _parse(self, record: Record, result: Result) -> Row | None:
         try:
-            with self.transaction() as session:
-                outcome = upsert(session, batch, self._claimed, currency=self.currency, actor=self.actor)
-                if self.dry_run:
-                    raise DryRun
-        except DryRun:
-            pass
-        return outcome
+            row = record.parse(self.currency)
+        except Rejected as rejected:
+            result.problems += rejected.problems
+            return None
+        result.problems += row.problems
+        if not row.draft.code and not row.draft.isbn:
+            row.draft = row.draft.model_copy(update={"code": row.draft.content_code()})
+        return row
 
 
-def dialect_of(names: list[str]) -> Any:
-    for dialect in DIALECTS:
-        if dialect.understands(names):
-            return dialect
-    unknown = sorted(set(names) - set(columns.COLUMNS) - set(columns.IGNORED))
-    raise FileRefused(f"columns that are not known: {', '.join(unknown)}" if unknown else "no code, isbn or title")
+def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
+    """Few enough records for a short transaction, and few enough bytes for any memory."""
+    batch: list[Record] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        size += record.size
+        if len(batch) == BATCH or size > BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _without_repeats(session: Session, import_id: UUID, rows: list[Row], result: Result) -> list[Row]:
+    """The rows that are the first of the file to name their book."""
+    wanted: dict[str, int] = {}
+    for row in rows:
+        for name, value in _names(row):
+            wanted.setdefault(f"{name}:{value}", row.number)
+    first = jobs.claim_keys(session, import_id, wanted)
+    kept = []
+    for row in rows:
+        repeats = [
+            Problem(row.number, name, f"{value} is repeated from row {first[f'{name}:{value}']}")
+            for name, value in _names(row)
+            if first[f"{name}:{value}"] != row.number
+        ]
+        result.problems += repeats[:1]
+        if not repeats:
+            kept.append(row)
+    return kept
+
+
+def _names(row: Row) -> list[tuple[str, str]]:
+    return [(name, value) for name in ("isbn", "code") if (value := getattr(row.draft, name))]

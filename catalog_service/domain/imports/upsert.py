@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import cast, column, delete, func, insert, or_, select, text, update, values
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
@@ -18,13 +18,26 @@ from catalog_service.domain.fields import DEFAULT_FORMAT, DEFAULT_LOW_STOCK_THRE
 from catalog_service.domain.imports.draft import Draft, Problem, Row
 from catalog_service.domain.ledger import Movement
 from catalog_service.domain.text import comparison_key
-from catalog_service.models import Author, Book, BookAuthor, BookGenre, Genre, MovementKind, StockMovement
+from catalog_service.models import (
+    Author,
+    Book,
+    BookAuthor,
+    BookGenre,
+    Genre,
+    ImportChange,
+    MovementKind,
+    StockMovement,
+    UndoOutcome,
+)
 from common import outbox
 from common.db import utcnow
 from common.ids import new_id
 
 Names = dict[str, tuple[UUID, str]]
+Claim = Callable[[Mapping[str, int]], Mapping[str, int]]
 _books: Any = Book.__table__
+_book_authors: Any = BookAuthor.__table__
+_book_genres: Any = BookGenre.__table__
 _NEW: dict[str, Any] = {
     "isbn": None,
     "subtitle": None,
@@ -49,12 +62,25 @@ _NEW: dict[str, Any] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of a book: the fields of a Draft that differ, and `is_active`, as they were and as they are."""
+
+    row: int
+    book_id: UUID
+    code: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+    is_new: bool = False
+
+
 @dataclass(slots=True)
 class Outcome:
     created: int = 0
     updated: int = 0
     unchanged: int = 0
     problems: list[Problem] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -66,31 +92,41 @@ class Batch:
     problems: list[Problem] = field(default_factory=list)
 
 
-def upsert(session: Session, rows: Sequence[Row], claimed: dict[UUID, int], *, currency: str, actor: str) -> Outcome:
+def upsert(session: Session, rows: Sequence[Row], claim: Claim, *, currency: str, actor: str) -> Outcome:
     """Make or change the books of `rows`, no two of which may have the same code or ISBN.
 
-    `claimed` remembers over all batches of an import which row each known book was found by.
+    `claim` takes keys with the rows that name them and answers which row of the import was the first with each.
     """
+    lock(session)
+    batch = _sort(session, rows, claim)
+    created = _create(session, batch.new, currency=currency, actor=actor)
+    updated = change(session, batch.known, _revived(session, batch.known))
+    unchanged = len(batch.known) - len(updated)
+    return Outcome(len(created), len(updated), unchanged, batch.problems, [*created, *updated])
+
+
+def lock(session: Session) -> None:
+    """One batch at a time, of whatever import: they write the same authors."""
     session.execute(text("SELECT pg_advisory_xact_lock(hashtext(current_schema() || '.import'))"))
-    batch = _sort(session, rows, claimed)
-    authors = named.by_names(session, Author, _names(batch, "authors"))
-    genres = named.by_names(session, Genre, _names(batch, "genres"))
-    _create(session, batch.new, authors, genres, currency=currency, actor=actor)
-    updated = _change(session, batch.known, authors, genres)
-    return Outcome(len(batch.new), updated, len(batch.known) - updated, batch.problems)
 
 
-def _names(batch: Batch, kind: str) -> list[str]:
-    rows = [*batch.new, *(row for row, _ in batch.known)]
-    return [name for row in rows for name in getattr(row.draft, kind)]
+def _named(session: Session, rows: Sequence[Row]) -> tuple[Names, Names]:
+    """The authors and the genres that the rows name; those that are new are made."""
+    authors = named.by_names(session, Author, [name for row in rows for name in row.draft.authors])
+    return authors, named.by_names(session, Genre, [name for row in rows for name in row.draft.genres])
 
 
-def _sort(session: Session, rows: Sequence[Row], claimed: dict[UUID, int]) -> Batch:
+def _sort(session: Session, rows: Sequence[Row], claim: Claim) -> Batch:
     found = _existing(session, rows)
     by_code, by_isbn = {book.code: book for book in found}, {book.isbn: book for book in found if book.isbn}
+    pairs = [(row, by_code.get(row.draft.code), by_isbn.get(row.draft.isbn)) for row in rows]
+    wanted: dict[str, int] = {}
+    for row, coded, numbered in pairs:
+        if (book := coded or numbered) and (numbered or book) is book:
+            wanted.setdefault(f"book:{book.id}", row.number)
+    claimed = claim(wanted)
     batch = Batch()
-    for row in rows:
-        coded, numbered = by_code.get(row.draft.code), by_isbn.get(row.draft.isbn)
+    for row, coded, numbered in pairs:
         if book := coded or numbered:
             problems = _doubts(row, book, numbered, claimed)
         else:
@@ -109,13 +145,13 @@ def _sort(session: Session, rows: Sequence[Row], claimed: dict[UUID, int]) -> Ba
     return batch
 
 
-def _doubts(row: Row, book: Any, numbered: Any, claimed: dict[UUID, int]) -> list[Problem]:
+def _doubts(row: Row, book: Any, numbered: Any, claimed: Mapping[str, int]) -> list[Problem]:
     """Whether the row really means `book`, and it alone. `numbered` is the book that has its ISBN."""
     code = row.draft.code
     if numbered and numbered.id != book.id:
         message = f"belongs to the book with the code {numbered.code}, not to {code}"
         return [Problem(row.number, "isbn", message)]
-    if (first := claimed.setdefault(book.id, row.number)) != row.number:
+    if (first := claimed[f"book:{book.id}"]) != row.number:
         return [Problem(row.number, "code", f"is the book of row {first} again")]
     if code and book.code != code:
         message = f"the book with this ISBN has the code {book.code}, which is kept"
@@ -130,31 +166,48 @@ def _value(row: Row, name: str) -> Any:
 
 
 def _existing(session: Session, rows: Sequence[Row]) -> Sequence[Any]:
-    """The books that are there, locked, each with the keys of its authors and genres."""
-    author_keys = func.array_agg(aggregate_order_by(Author.key, BookAuthor.position))
-    genre_keys = func.array_agg(Genre.key)
     codes = [row.draft.code for row in rows if row.draft.code]
     isbns = [row.draft.isbn for row in rows if row.draft.isbn]
+    return held(session, or_(_books.c.code.in_(codes), _books.c.isbn.in_(isbns)))
+
+
+def held(session: Session, condition: Any) -> Sequence[Any]:
+    """The books that are there, locked, each with the names of its `authors` and `genres`."""
+    authors = func.array_agg(aggregate_order_by(Author.name, BookAuthor.position))
+    genres = func.array_agg(aggregate_order_by(Genre.name, Genre.key))
     statement = (
         select(
             *(column for column in _books.c if column.name not in ("search", "title_key")),
-            _keys(author_keys, BookAuthor, Author).label("author_keys"),
-            _keys(genre_keys, BookGenre, Genre).label("genre_keys"),
+            _gathered(authors, BookAuthor, Author).label("authors"),
+            _gathered(genres, BookGenre, Genre).label("genres"),
         )
-        .where(or_(_books.c.code.in_(codes), _books.c.isbn.in_(isbns)))
+        .where(condition)
         .order_by(_books.c.id)
         .with_for_update(of=_books)
     )
     return session.execute(statement).all()
 
 
-def _keys(gathered: Any, link: Any, model: Any) -> Any:
-    joined = select(gathered).join_from(link, model).where(link.book_id == _books.c.id)
+def _gathered(names: Any, link: Any, model: Any) -> Any:
+    joined = select(func.coalesce(names, text("'{}'"))).join_from(link, model).where(link.book_id == _books.c.id)
     return joined.correlate(_books).scalar_subquery()
 
 
-def _create(session: Session, rows: Iterable[Row], authors: Names, genres: Names, *, currency: str, actor: str) -> None:
-    books, movements = [], []
+def _revived(session: Session, known: Sequence[tuple[Row, Any]]) -> dict[UUID, dict[str, Any]]:
+    """Books that only the undoing of an import took off sale: they come back when they are imported again."""
+    inactive = {book.id: book.revision for _, book in known if not book.is_active}
+    if not inactive:
+        return {}
+    withdrawn = select(ImportChange.book_id, ImportChange.undo_revision).where(
+        ImportChange.book_id.in_(inactive), ImportChange.undo_outcome == UndoOutcome.WITHDRAWN
+    )
+    untouched = [row.book_id for row in session.execute(withdrawn) if inactive[row.book_id] == row.undo_revision]
+    return {book_id: {"is_active": True} for book_id in untouched}
+
+
+def _create(session: Session, rows: Sequence[Row], *, currency: str, actor: str) -> list[Change]:
+    authors, genres = _named(session, rows)
+    books, movements, changes = [], [], []
     links = Links()
     for row in rows:
         book = _new_book(row, authors, currency)
@@ -163,12 +216,16 @@ def _create(session: Session, rows: Iterable[Row], authors: Names, genres: Names
         if book["on_hand"]:
             received = Movement(book["id"], MovementKind.RECEIVED, book["on_hand"], actor=actor, reason="import")
             movements.append(received.row())
+        after = {name: book[name] for name in Draft.model_fields if name in book and book[name] is not None}
+        after |= {"authors": _names_of(row.draft.authors, authors), "genres": _names_of(row.draft.genres, genres)}
+        changes.append(Change(row.number, book["id"], book["code"], {}, after, is_new=True))
     if books:
         session.execute(insert(_books), books)
         links.write(session)
     if movements:
         session.execute(insert(StockMovement), movements)
     outbox.record_all(session, [announcements.added(SimpleNamespace(**book)) for book in books])
+    return changes
 
 
 def _new_book(row: Row, authors: Names, currency: str) -> dict[str, Any]:
@@ -190,23 +247,44 @@ def _new_book(row: Row, authors: Names, currency: str) -> dict[str, Any]:
 
 
 def _author_names(draft: Draft, authors: Names) -> str:
-    known = dict(authors[comparison_key(name)] for name in draft.authors)
-    return AUTHOR_SEPARATOR.join(known.values())
+    return AUTHOR_SEPARATOR.join(_names_of(draft.authors, authors))
 
 
-def _change(session: Session, known: Sequence[tuple[Row, Any]], authors: Names, genres: Names) -> int:
-    events, links = [], Links()
+def _names_of(wanted: Iterable[str], known: Names) -> list[str]:
+    """The names as they are kept, each once."""
+    return [known[key][1] for key in unique_keys(wanted)]
+
+
+def change(session: Session, known: Sequence[tuple[Row, Any]], besides: Mapping[UUID, dict[str, Any]]) -> list[Change]:
+    """Write what the rows say to their books, which `held` gave, and columns `besides` by book; tell what differed."""
+    authors, genres = _named(session, [row for row, _ in known])
+    events, changes, links = [], [], Links()
+    written: dict[UUID, dict[str, Any]] = {}
     for row, book in known:
-        changes = _changes(row.draft, book, authors)
+        columns = _changes(row.draft, book, authors) | besides.get(book.id, {})
         relinked = links.replace(row.draft, book, authors, genres)
-        if not changes and not relinked:
+        if not columns and not relinked:
             continue
-        changes |= {"revision": book.revision + 1, "version": book.version + 1, "updated_at": utcnow()}
-        session.execute(update(_books).where(_books.c.id == bindparam("book")).values(changes), {"book": book.id})
-        events.append(announcements.changed(SimpleNamespace(**(dict(book._mapping) | changes))))
+        told = {name: value for name, value in columns.items() if name != "author_names"} | relinked
+        changes.append(Change(row.number, book.id, book.code, {name: getattr(book, name) for name in told}, told))
+        columns |= {"revision": book.revision + 1, "version": book.version + 1, "updated_at": utcnow()}
+        written[book.id] = columns
+        events.append(announcements.changed(SimpleNamespace(**(dict(book._mapping) | columns))))
+    _rewrite(session, written)
     links.write(session)
     outbox.record_all(session, events)
-    return len(events)
+    return changes
+
+
+def _rewrite(session: Session, written: Mapping[UUID, dict[str, Any]]) -> None:
+    """Write these columns of these books: one statement for all books in which the same ones differ."""
+    alike: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+    for book_id, columns in written.items():
+        alike.setdefault(tuple(columns), []).append((book_id, *columns.values()))
+    for names, rows in alike.items():
+        new = values(*(column(name, _books.c[name].type) for name in ("id", *names)), name="new").data(rows)
+        typed = {name: cast(new.c[name], _books.c[name].type) for name in names}  # VALUES knows NULL as text only
+        session.execute(update(_books).where(_books.c.id == new.c.id).values(typed))
 
 
 def _changes(draft: Draft, book: Any, authors: Names) -> dict[str, Any]:
@@ -226,23 +304,23 @@ class Links:
     without_genres: list[UUID] = field(default_factory=list)
 
     def add(self, book_id: UUID, draft: Draft, authors: Names, genres: Names) -> None:
-        self._add_authors(book_id, _unique_keys(draft.authors), authors)
-        self._add_genres(book_id, _unique_keys(draft.genres), genres)
+        self._add_authors(book_id, unique_keys(draft.authors), authors)
+        self._add_genres(book_id, unique_keys(draft.genres), genres)
 
-    def replace(self, draft: Draft, book: Any, authors: Names, genres: Names) -> bool:
-        """Note what differs from the links that `book` has; whether anything does."""
-        differs = False
-        keys = _unique_keys(draft.authors)
-        if "authors" in draft.model_fields_set and keys != (book.author_keys or []):
+    def replace(self, draft: Draft, book: Any, authors: Names, genres: Names) -> dict[str, list[str]]:
+        """Note what differs from the links that `book` has; the names of those that do."""
+        relinked = {}
+        keys = unique_keys(draft.authors)
+        if "authors" in draft.model_fields_set and keys != unique_keys(book.authors):
             self.without_authors.append(book.id)
             self._add_authors(book.id, keys, authors)
-            differs = True
-        keys = _unique_keys(draft.genres)
-        if "genres" in draft.model_fields_set and set(keys) != set(book.genre_keys or []):
+            relinked["authors"] = _names_of(draft.authors, authors)
+        keys = unique_keys(draft.genres)
+        if "genres" in draft.model_fields_set and set(keys) != set(unique_keys(book.genres)):
             self.without_genres.append(book.id)
             self._add_genres(book.id, keys, genres)
-            differs = True
-        return differs
+            relinked["genres"] = _names_of(draft.genres, genres)
+        return relinked
 
     def write(self, session: Session) -> None:
         if self.without_authors:
@@ -250,9 +328,9 @@ class Links:
         if self.without_genres:
             session.execute(delete(BookGenre).where(BookGenre.book_id.in_(self.without_genres)))
         if self.authors:
-            session.execute(insert(BookAuthor), self.authors)
+            session.execute(insert(_book_authors), self.authors)
         if self.genres:
-            session.execute(insert(BookGenre), self.genres)
+            session.execute(insert(_book_genres), self.genres)
 
     def _add_authors(self, book_id: UUID, keys: list[str], authors: Names) -> None:
         for position, key in enumerate(keys):
@@ -262,5 +340,5 @@ class Links:
         self.genres += [{"book_id": book_id, "genre_id": genres[key][0]} for key in keys]
 
 
-def _unique_keys(names: Iterable[str]) -> list[str]:
+def unique_keys(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(map(comparison_key, names)))
