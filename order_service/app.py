@@ -7,17 +7,38 @@ from flask import Flask
 from common.app import service_app
 from common.auth import KeySource
 from common.client import ServiceClient
-from order_service.api import addresses, admin, carts, internal, invoices, orders, payments, people, terms
+from order_service.api import (
+    addresses,
+    admin,
+    analytics,
+    carts,
+    internal,
+    invoices,
+    orders,
+    payments,
+    people,
+    prebooks,
+    sockets,
+    terms,
+    updates,
+    webhooks,
+    wishlist,
+)
 from order_service.config import OrderConfig
 from order_service.decisions import DecisionWaiter
 from order_service.payments import open_provider
+from order_service.updates import UpdateStreams
 
 
 def create_app(config: OrderConfig, keys: KeySource | None = None) -> Flask:
-    resources = (carts, orders, payments, admin, addresses, terms, invoices, internal, people)
+    resources = (
+        carts, orders, updates, sockets, payments, admin, addresses, terms, invoices, wishlist, prebooks, analytics,
+        webhooks, internal, people,
+    )  # fmt: skip
     app = service_app(config, [resource.api for resource in resources], keys=keys)
     database = app.extensions["database"]
     app.extensions["catalog"] = ServiceClient(config, config.catalog_url, scope="replicas:read")
     app.extensions["decisions"] = DecisionWaiter(database)
+    app.extensions["updates"] = UpdateStreams(database, config.stream_heartbeat)
     app.extensions["payment_provider"] = open_provider(config, database)
     return app

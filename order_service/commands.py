@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import click
 
 from common.client import ServiceClient
-from common.db import Database
+from common.db import Database, utcnow
+from common.errors import Unavailable
 from common.events.catalog import BookAdded
 from common.telemetry import configure_logging
 from order_service.config import OrderConfig
-from order_service.domain import books
+from order_service.domain import books, customers, sales
+from order_service.payments import open_provider
+from order_service.payments.reconciliation import Difference, differences, mended
 
 PAGE = 500
+RECONCILED = timedelta(days=7)
+
+
+@click.command()
+def stream() -> None:
+    """Hold the live streams of those who follow their orders."""
+    from common.web import WebServer  # noqa: PLC0415 - only this process needs gunicorn and gevent
+    from order_service.stream import StreamConfig, create_app  # noqa: PLC0415
+
+    config = StreamConfig.from_env()
+    configure_logging(config.service, config.log_level, config.log_format)
+    WebServer(config, create_app).run()
 
 
 @click.group()
@@ -32,21 +48,79 @@ def rebuild_books() -> None:
     database.close()
 
 
+@rebuild.command("sales")
+def rebuild_sales() -> None:
+    """The daily sums of sales, from the orders; best at a quiet hour, since what is paid meanwhile waits."""
+    config = OrderConfig.from_env()
+    configure_logging(config.service, config.log_level, config.log_format)
+    database = Database(config)
+    with database.transaction() as session:
+        sales.recount(session)
+    database.close()
+    click.echo("counted again")
+
+
+@click.command()
+@click.option("--since", type=click.DateTime(), help="From when on (UTC); the last seven days when left out.")
+@click.option("--fix", is_flag=True, help="Settle, carry refunds out and send back charges that are nobody's.")
+def reconcile(since: datetime | None, fix: bool) -> None:
+    """Compare our payments with the provider's; ends with 1 when they differ, or with --fix when they still do."""
+    config = OrderConfig.from_env()
+    configure_logging(config.service, config.log_level, config.log_format)
+    database = Database(config)
+    start = since.replace(tzinfo=UTC) if since else utcnow() - RECONCILED
+    left = 0
+    try:
+        for difference in differences(database, open_provider(config, database), start):
+            is_mended = fix and mended(difference)
+            left += not is_mended
+            click.echo(_line(difference) + ("  mended" if is_mended else ""))
+    except Unavailable as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        database.close()
+    click.echo(f"{left} differences" if left else "our payments and the provider's agree")
+    raise SystemExit(1 if left else 0)
+
+
+def _line(found: Difference) -> str:
+    ours, theirs = (f"{amount:>10}" if amount is not None else " " * 9 + "-" for amount in (found.ours, found.theirs))
+    where = f"{found.payment:<36}  {found.reference or '-':<30}"
+    return f"{found.kind:<16}  {where}  ours {ours}  theirs {theirs} {found.currency}"
+
+
 def fetch_all(database: Database, catalog: ServiceClient) -> int:
     """Store every book of the catalog, page by page; returns how many there are."""
     with database.read() as session:
         before = books.all_ids(session)
     seen: set[UUID] = set()
-    cursor: str | None = None
-    while True:
-        page = catalog.get("/internal/books", {"limit": PAGE} | ({"cursor": cursor} if cursor else {}))
-        states = [BookAdded.model_validate(each) for each in page["items"]]
+    for items in catalog.pages("/internal/books", {"limit": PAGE}):
+        states = [BookAdded.model_validate(each) for each in items]
         with database.transaction() as session:
             books.take_over(session, states)
         seen |= {state.book_id for state in states}
-        cursor = page["next_cursor"]
-        if cursor is None:
-            break
     with database.transaction() as session:
         books.forget(session, before - seen)
     return len(seen)
+
+
+@rebuild.command("customers")
+def rebuild_customers() -> None:
+    """How everybody is reached. What changes meanwhile comes by events, and is told again by a second run."""
+    config = OrderConfig.from_env()
+    configure_logging(config.service, config.log_level, config.log_format)
+    database = Database(config)
+    auth = ServiceClient(config, config.auth_url, scope="replicas:read")
+    click.echo(f"{fetch_customers(database, auth)} customers")
+    database.close()
+
+
+def fetch_customers(database: Database, auth: ServiceClient) -> int:
+    """Store the contact of every user, page by page; returns how many there are."""
+    known = 0
+    for items in auth.pages("/internal/users", {"limit": PAGE}):
+        with database.transaction() as session:
+            for each in items:
+                customers.note(session, UUID(each["user_id"]), each["username"], each["email"])
+        known += len(items)
+    return known

@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from environs import Env, validate
 
-from common.config import ServiceConfig
+from common.config import ServiceConfig, secret
 
 
 @dataclass(frozen=True, kw_only=True)
 class OrderConfig(ServiceConfig):
     service: ClassVar[str] = "order"
     schema: ClassVar[str] = "orders"
+    extensions: ClassVar[tuple[str, ...]] = ("pg_trgm",)
 
     catalog_url: str
+    order_url: str
     payment_provider: str
+    stripe_api_key: str = field(repr=False)
+    stripe_webhook_secret: str = field(repr=False)
+    stripe_api_url: str
+    stripe_timeout: float
     payment_ttl: timedelta
     decision_ttl: timedelta
     redrive_after: timedelta
     invoice_seller: str
+    stream_heartbeat: float
 
     @classmethod
     def read(cls, env: Env) -> dict[str, Any]:
         """`ORDER_PAYMENT_TTL` and `ORDER_DECISION_TTL` are seconds: how long an order may wait for its payment, and
         for the catalog's word about its stock, before it is cancelled. After every
-        `ORDER_REDRIVE_AFTER` seconds of waiting the catalog is asked again."""
+        `ORDER_REDRIVE_AFTER` seconds of waiting the catalog is asked again. Stripe's secrets are needed where it is
+        the provider. A stream says something at least every `STREAM_HEARTBEAT` seconds."""
         positive = validate.Range(min=1)
+        provider = env.str("PAYMENT_PROVIDER", "simulator", validate=validate.OneOf(["simulator", "stripe"]))
+        unless_needed = None if provider == "stripe" else ""
         return super().read(env) | {
             "catalog_url": str(env.str("CATALOG_URL", "http://127.0.0.1:8102")).rstrip("/"),
-            "payment_provider": env.str("PAYMENT_PROVIDER", "simulator", validate=validate.OneOf(["simulator"])),
+            "order_url": str(env.str("ORDER_URL", "http://127.0.0.1:8103")).rstrip("/"),
+            "payment_provider": provider,
+            "stripe_api_key": secret(env, "STRIPE_API_KEY", unless_needed),
+            "stripe_webhook_secret": secret(env, "STRIPE_WEBHOOK_SECRET", unless_needed),
+            "stripe_api_url": str(env.str("STRIPE_API_URL", "https://api.stripe.com")).rstrip("/"),
+            "stripe_timeout": env.float("STRIPE_TIMEOUT", 8.0, validate=validate.Range(min=0.1, max=12)),
             "payment_ttl": timedelta(seconds=env.int("ORDER_PAYMENT_TTL", 1800, validate=positive) or 0),
             "decision_ttl": timedelta(seconds=env.int("ORDER_DECISION_TTL", 900, validate=positive) or 0),
             "redrive_after": timedelta(seconds=env.int("ORDER_REDRIVE_AFTER", 120, validate=positive) or 0),
+            "stream_heartbeat": env.float("STREAM_HEARTBEAT", 15.0, validate=validate.Range(min=0.05, max=60)),
             "invoice_seller": str(env.str("INVOICE_SELLER", "Bookstore")).replace("\\n", "\n"),
         }

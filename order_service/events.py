@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from common.events.auth import UserErased
-from common.events.catalog import BookAdded, BookChanged, StockChanged, StockRejected, StockReserved
+from common.events.auth import UserErased, UserRegistered, UserUpdated
+from common.events.catalog import BookAdded, BookChanged, BookRestocked, StockChanged, StockRejected, StockReserved
 from common.inbox import Handlers
-from order_service.domain import books, decisions, people
+from order_service.domain import books, customers, decisions, people, prebooks
 
 
 def book_told(session: Session, event: BookAdded | BookChanged) -> None:
     books.take_over(session, [event])
+    prebooks.serve(session, event.book_id)
+
+
+def stock_told(session: Session, event: StockChanged) -> None:
+    books.take_over_stock(session, event)
+    prebooks.serve(session, event.book_id)
+
+
+def book_restocked(session: Session, event: BookRestocked) -> None:
+    prebooks.serve(session, event.book_id)
+
+
+def user_told(session: Session, event: UserRegistered | UserUpdated) -> None:
+    customers.note(session, event.user_id, event.username, event.email)
 
 
 def user_erased(session: Session, event: UserErased) -> None:
@@ -21,8 +35,11 @@ def user_erased(session: Session, event: UserErased) -> None:
 HANDLERS: Handlers = {
     BookAdded: book_told,
     BookChanged: book_told,
-    StockChanged: books.take_over_stock,
+    StockChanged: stock_told,
+    BookRestocked: book_restocked,
     StockReserved: decisions.confirm,
     StockRejected: decisions.reject,
+    UserRegistered: user_told,
+    UserUpdated: user_told,
     UserErased: user_erased,
 }

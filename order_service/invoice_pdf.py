@@ -3,46 +3,21 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-import fontpkg_noto_sans
-from fpdf import FPDF
 from fpdf.enums import XPos, YPos
-from fpdf.fonts import FontFace
 
 from order_service.models import Invoice, Order
+from order_service.pdf import FAMILY, HEADINGS, Document
 
-FONT = Path(str(fontpkg_noto_sans.__file__)).parent / "files" / "NotoSans[wdth,wght].ttf"
-FAMILY = "noto"
 WIDTHS = (100, 15, 30, 35)
 ADDRESS = ("name", "line1", "line2")
-
-
-class _Document(FPDF):
-    def __init__(self, title: str, written: Invoice) -> None:
-        super().__init__(format="A4")
-        self.set_creation_date(written.issued_at)
-        self.set_title(title)
-        self.set_margins(15, 15)
-        self.add_font(FAMILY, "", FONT)  # its default weight: making a bold one of this file takes seconds
-        self.alias_nb_pages()
-        self.title_of_page = title
-
-    def footer(self) -> None:
-        self.set_y(-15)
-        self.set_font(FAMILY, size=8)
-        self.cell(0, 8, f"{self.title_of_page} · {self.page_no()}/{{nb}}", align="C")
-
-    def line_of(self, text: str, *, size: float = 10) -> None:
-        self.set_font(FAMILY, size=size)
-        self.multi_cell(0, size * 0.5, text, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
 
 def render(order: Order, written: Invoice, seller: str) -> bytes:
     """`seller` is the store's name and address, line by line."""
     kind = "Invoice" if written.refund_id is None else "Credit note"
-    page = _Document(f"{kind} {written.number}", written)
+    page = Document(f"{kind} {written.number}", written.issued_at, foreign_text(order, seller))
     page.add_page()
     _head(page, order, written, seller, kind)
     if written.refund_id is None:
@@ -50,14 +25,19 @@ def render(order: Order, written: Invoice, seller: str) -> bytes:
         _sums(page, order)
     else:
         _credit(page, order, written)
-    return bytes(page.output())
+    return page.written()
 
 
-def _head(page: _Document, order: Order, written: Invoice, seller: str, kind: str) -> None:
+def foreign_text(order: Order, seller: str) -> str:
+    """What may be in any script: the store, whom the order goes to, and titles."""
+    return " ".join([seller, *address_lines(order.shipping_address), *(item.title for item in order.items)])
+
+
+def _head(page: Document, order: Order, written: Invoice, seller: str, kind: str) -> None:
     for line in seller.splitlines():
         page.line_of(line, size=9)
     page.ln(8)
-    for line in _address(order.shipping_address):
+    for line in address_lines(order.shipping_address):
         page.line_of(line)
     page.ln(10)
     page.line_of(f"{kind} {written.number}", size=18)
@@ -67,7 +47,7 @@ def _head(page: _Document, order: Order, written: Invoice, seller: str, kind: st
     page.ln(6)
 
 
-def _address(address: dict[str, Any] | None) -> list[str]:
+def address_lines(address: dict[str, Any] | None) -> list[str]:
     if not address:
         return []
     town = f"{address['postal_code']} {address['city']}"
@@ -75,12 +55,11 @@ def _address(address: dict[str, Any] | None) -> list[str]:
     return [line for line in (*lines, town, address.get("region"), address["country"]) if line]
 
 
-def _table(page: _Document, order: Order) -> None:
+def _table(page: Document, order: Order) -> None:
     page.set_font(FAMILY, size=10)
     aligned = ("LEFT", "RIGHT", "RIGHT", "RIGHT")
-    plain = FontFace(fill_color=(235, 235, 235))
     with page.table(
-        col_widths=WIDTHS, text_align=aligned, borders_layout="HORIZONTAL_LINES", line_height=6, headings_style=plain
+        col_widths=WIDTHS, text_align=aligned, borders_layout="HORIZONTAL_LINES", line_height=6, headings_style=HEADINGS
     ) as table:
         table.row(("Title", "Qty", "Price", "Amount"))
         for item in order.items:
@@ -88,7 +67,7 @@ def _table(page: _Document, order: Order) -> None:
     page.ln(4)
 
 
-def _sums(page: _Document, order: Order) -> None:
+def _sums(page: Document, order: Order) -> None:
     _sum(page, "Subtotal", order.subtotal, order.currency)
     if order.discount:
         _sum(page, f"Discount {order.promotion_code or ''}".strip(), -order.discount, order.currency)
@@ -97,13 +76,13 @@ def _sums(page: _Document, order: Order) -> None:
     _sum(page, "Total", order.total, order.currency, size=12)
 
 
-def _sum(page: _Document, name: str, amount: Decimal, currency: str, *, size: float = 10) -> None:
+def _sum(page: Document, name: str, amount: Decimal, currency: str, *, size: float = 10) -> None:
     page.set_font(FAMILY, size=size)
     page.cell(130, 6, name, align="R")
     page.cell(50, 6, f"{amount} {currency}", align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
 
-def _credit(page: _Document, order: Order, written: Invoice) -> None:
+def _credit(page: Document, order: Order, written: Invoice) -> None:
     page.line_of("We have given this back of what you paid for the order:")
     page.ln(4)
     _sum(page, "Credited", written.amount, order.currency, size=12)

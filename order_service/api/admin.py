@@ -4,38 +4,51 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from io import BytesIO
 from typing import Annotated, Any
 from uuid import UUID
 
-from flask import Blueprint, Response
-from pydantic import AwareDatetime, Field, StringConstraints
-from sqlalchemy import Select, exists, or_
+from flask import Blueprint, Response, send_file
+from pydantic import Field, StringConstraints
+from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
-from common.api import MAX_MONEY, Page, PageQuery, Request, accepts, returns
+from common.api import MAX_MONEY, FileContent, Moment, Page, PageQuery, Request, accepts, returns
+from common.api import Response as Answer
+from common.app import config
 from common.auth import current_user, requires, requires_user
-from common.db import session, transaction
-from common.errors import Invalid
-from common.pagination import paginate
+from common.db import current_database, session, transaction
+from common.errors import DomainError, Invalid, NotFound
+from common.pagination import Listing, listing, paginate
+from order_service import orders_csv, packing_slip_pdf
 from order_service.api import idempotency
-from order_service.api.listing import NEWEST_FIRST
 from order_service.api.refunding import give_back
 from order_service.api.schemas import OrderOut, Reason
-from order_service.domain import audit, cancellation, payments, status, views
+from order_service.domain import audit, cancellation, payments, search, status, views
 from order_service.domain import idempotency as keys
-from order_service.models import Order, OrderItem, Refund, Status
+from order_service.domain.listing import NEWEST_FIRST
+from order_service.models import Order, Refund, Status
 
 api = Blueprint("admin_orders", __name__, url_prefix="/api/v1")
 
 
-class OrderQuery(PageQuery):
-    """`q` is looked for in order numbers and titles; `from` and `to` bound when it was placed (`to` excluded)."""
+class OrderFilters(Request):
+    """`from` and `to` bound when it was placed (`to` excluded).
+
+    `q` is an order number, its beginning or running part, or stands in a title, a customer's name or their address;
+    one or two characters, at its beginning. A whole number means that order, a whole address that customer, and nothing
+    else.
+    """
 
     status: Status | None = None
     user: UUID | None = None
-    from_: AwareDatetime | None = Field(None, alias="from")
-    to: AwareDatetime | None = None
+    from_: Moment | None = Field(None, alias="from")
+    to: Moment | None = None
     q: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
+
+
+class OrderQuery(OrderFilters, PageQuery):
+    """A page of what the filters let through."""
 
 
 class StatusBody(Request):
@@ -44,6 +57,22 @@ class StatusBody(Request):
     status: Status
     reason: Reason | None = None
     force: bool = False
+
+
+class BulkBody(Request):
+    order_ids: Annotated[list[UUID], Field(min_length=1, max_length=100)]
+    status: Status
+    reason: Reason | None = None
+
+
+class BulkResultOut(Answer):
+    order_id: UUID
+    status: str | None
+    error: dict[str, Any] | None = Field(description="why it was not changed, as a problem (RFC 9457)")
+
+
+class BulkOut(Answer):
+    results: list[BulkResultOut]
 
 
 class RefundBody(Request):
@@ -60,19 +89,23 @@ class RefundBody(Request):
 @returns(Page[OrderOut])
 def list_all(query: OrderQuery) -> dict[str, Any]:
     """Orders of everybody, the latest first."""
-    page = paginate(session, _wanted(query), by=NEWEST_FIRST, query=query, row=views.plain)
+    page = paginate(session, _wanted(session, query), by=NEWEST_FIRST, query=query, row=views.plain)
     return page | {"items": views.complete(session, page["items"])}
 
 
-def _wanted(query: OrderQuery) -> Select[Any]:
+def _wanted(reader: Session, query: OrderFilters) -> Listing:
+    filtered = _filtered(query)
+    if query.q is None:
+        return listing(filtered, NEWEST_FIRST)
+    return search.orders(reader, filtered, query.q, of_one_user=query.user is not None)
+
+
+def _filtered(query: OrderFilters) -> Select[Any]:
     found = views.ORDERS
     if query.status:
         found = found.where(Order.status == query.status)
     if query.user:
         found = found.where(Order.user_id == query.user)
-    if query.q:
-        titled = exists().where(OrderItem.order_id == Order.id, OrderItem.title.icontains(query.q, autoescape=True))
-        found = found.where(or_(Order.number.icontains(query.q, autoescape=True), titled))
     return _placed_between(found, query.from_, query.to)
 
 
@@ -116,6 +149,54 @@ def _move(own: Session, order: Order, body: StatusBody, *, actor: str) -> Refund
     old, new = {"status": before}, {"status": str(body.status)}
     audit.acted(own, actor, action, order.id, before=old, after=new, reason=body.reason)
     return refund
+
+
+@api.post("/admin/orders/bulk-status")
+@requires("orders:manage")
+@accepts(body=BulkBody)
+@returns(BulkOut)
+def change_many(body: BulkBody) -> dict[str, Any]:
+    """Change the status of several orders, each by itself: what one may not become does not hold up the others."""
+    wanted = StatusBody(status=body.status, reason=body.reason)
+    return {"results": [_one_of_many(order_id, wanted) for order_id in dict.fromkeys(body.order_ids)]}
+
+
+def _one_of_many(order_id: UUID, wanted: StatusBody) -> dict[str, Any]:
+    try:
+        with transaction() as own:
+            order = status.lock(own, order_id)
+            refund = _move(own, order, wanted, actor=current_user().subject)
+    except DomainError as refused:
+        return {"order_id": order_id, "status": None, "error": refused.as_problem()}
+    give_back(refund)
+    with current_database().read() as reader:
+        return {"order_id": order_id, "status": reader.get_one(Order, order_id).status, "error": None}
+
+
+@api.get("/admin/orders/<uuid:order_id>/packing-slip")
+@requires("orders:manage")
+@returns(FileContent(("application/pdf",)))
+def get_packing_slip(order_id: UUID) -> Response:
+    """What goes into the parcel and where it goes, without prices."""
+    order = session.get(Order, order_id)
+    if order is None:
+        raise NotFound
+    content = BytesIO(packing_slip_pdf.render(order, config.invoice_seller))
+    name = f"packing-slip-{order.number}.pdf"
+    answer = send_file(content, "application/pdf", as_attachment=True, download_name=name)
+    answer.headers["Cache-Control"] = "private, no-store"
+    return answer
+
+
+@api.get("/admin/orders/export")
+@requires("orders:manage")
+@accepts(query=OrderFilters)
+@returns(FileContent(("text/csv",)))
+def export(query: OrderFilters) -> Response:
+    """All orders that the filters let through, as CSV, the latest first; sent while they are read."""
+    rows = orders_csv.rows(current_database(), _wanted(session, query).batch, NEWEST_FIRST)
+    headers = {"Content-Disposition": "attachment; filename=orders.csv", "Cache-Control": "private, no-store"}
+    return Response(rows, mimetype="text/csv", headers=headers)
 
 
 @api.post("/orders/<uuid:order_id>/refund")

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, send_file
 
-from common.api import Money, returns
+from common.api import FileContent, Money, returns
 from common.api import Response as Answer
 from common.app import config
 from common.auth import current_user, requires_user
@@ -34,7 +34,7 @@ class DocumentsOut(Answer):
 
 @api.get("/<uuid:order_id>/invoice")
 @requires_user("orders:read")
-@returns(None, description="application/pdf")
+@returns(FileContent(("application/pdf",)))
 def get_invoice(order_id: UUID) -> Response:
     """The invoice of one's own order, once it is paid."""
     with transaction() as own:
@@ -54,7 +54,7 @@ def list_documents(order_id: UUID) -> dict[str, Any]:
 
 @api.get("/<uuid:order_id>/documents/<number>")
 @requires_user("orders:read")
-@returns(None, description="application/pdf")
+@returns(FileContent(("application/pdf",)))
 def get_document(order_id: UUID, number: str) -> Response:
     """One of them."""
     views.order(session, order_id, owner=current_user().user_id)

@@ -20,14 +20,14 @@ from common.pagination import paginate
 from order_service.api import idempotency
 from order_service.api.books import learn
 from order_service.api.carts import merge_guest
-from order_service.api.listing import NEWEST_FIRST
 from order_service.api.refunding import give_back
-from order_service.api.schemas import Address, Code, OrderOut, Reason, ShippingOptionOut, Wanted
+from order_service.api.schemas import Address, CartOut, Code, OrderOut, Reason, ShippingOptionOut, Wanted
 from order_service.decisions import DecisionWaiter
 from order_service.domain import addresses, cancellation, carts, checkout, pricing, status, views
 from order_service.domain import idempotency as keys
 from order_service.domain.checkout import Purchase
 from order_service.domain.idempotency import Use
+from order_service.domain.listing import NEWEST_FIRST
 from order_service.models import Order, Status
 
 api = Blueprint("orders", __name__, url_prefix="/api/v1/orders")
@@ -56,6 +56,16 @@ class QuoteOut(Answer):
     currency: str
     shipping_method: str | None
     shipping_methods: list[ShippingOptionOut]
+
+
+class LeftOut(Answer):
+    book_id: UUID
+    title: str
+
+
+class ReorderOut(Answer):
+    cart: CartOut
+    left_out: list[LeftOut] = Field(description="what is no longer on sale, or would be more than 99 in the cart")
 
 
 class CancelBody(Request):
@@ -201,3 +211,15 @@ def cancel_order(order_id: UUID, body: CancelBody) -> dict[str, Any]:
         refund = cancellation.cancel(own, order, actor=bearer.subject, reason=reason)
     give_back(refund)
     return views.order(session, order_id)
+
+
+@api.post("/<uuid:order_id>/reorder")
+@requires_user("cart:write")
+@returns(ReorderOut)
+def reorder(order_id: UUID) -> dict[str, Any]:
+    """Put the books of one of one's own orders into the cart again, at today's prices."""
+    user_id = current_user().user_id
+    order = views.owned(session, order_id, user_id)
+    left_out = set(carts.reorder(session, user_id, order))
+    missing = [{"book_id": item.book_id, "title": item.title} for item in order.items if item.book_id in left_out]
+    return {"cart": carts.view(session, user_id), "left_out": missing}

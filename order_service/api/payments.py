@@ -33,6 +33,7 @@ class PayBody(Request):
 @requires_user("orders:write")
 @accepts(body=PayBody)
 @returns(OrderOut, description="Paid")
+@returns(OrderOut, 202, description="Under way: the provider decides later")
 def pay(order_id: UUID, body: PayBody) -> Response:
     """Charge for a confirmed order; after a refusal by the card's bank it may be tried again."""
     provider: PaymentProvider = current_app.extensions["payment_provider"]
@@ -47,8 +48,10 @@ def pay(order_id: UUID, body: PayBody) -> Response:
         begun = begun or payments.begin(own, order, provider=provider.name, method=body.payment_method)
     if isinstance(begun, Earlier):
         return idempotency.replay(use, begun, lambda: _answer_as_it_stands(order_id))
-    code, answer = _answer(processing.charge(current_database(), provider, begun.id))
-    idempotency.keep(use, code, answer)
+    attempt = processing.charge(current_database(), provider, begun.id)
+    code, answer = _answer(attempt)
+    if attempt.status != PaymentStatus.PROCESSING:  # else nobody knows the answer yet
+        idempotency.keep(use, code, answer)
     return idempotency.respond(code, answer)
 
 
@@ -60,7 +63,7 @@ def _answer(payment: Payment) -> tuple[int, dict[str, Any]]:
     if order["status"] == Status.CANCELLED:
         detail = "The order was cancelled meanwhile; what was paid goes back."
         return 409, problem(409, IllegalTransition.code, detail)
-    return 200, idempotency.as_json(order)
+    return (202 if payment.status == PaymentStatus.PROCESSING else 200), idempotency.as_json(order)
 
 
 def _answer_as_it_stands(order_id: UUID) -> tuple[int, dict[str, Any]]:

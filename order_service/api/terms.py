@@ -8,11 +8,11 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from flask import Blueprint
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from common.api import Money, Page, PageQuery, Request, Response, accepts, returns
+from common.api import Moment, Money, Page, PageQuery, Request, Response, accepts, returns
 from common.auth import current_user, requires
 from common.db import session
 from common.errors import Invalid, NotFound
@@ -34,8 +34,8 @@ class PromotionBody(Request):
     kind: PromotionKind
     value: Money = ZERO
     minimum: Money = ZERO
-    starts_at: AwareDatetime | None = None
-    ends_at: AwareDatetime | None = None
+    starts_at: Moment | None = None
+    ends_at: Moment | None = None
     limit_total: Limit | None = None
     limit_per_user: Limit | None = None
     is_active: bool = True

@@ -7,12 +7,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from common import outbox
-from common.db import utcnow
+from common import audit
+from common.audit import State
 from common.events.administration import OrdersAdminActed
-from common.ids import new_id
-
-State = dict[str, Any] | None
 
 
 def acted(
@@ -26,18 +23,8 @@ def acted(
     reason: str | None = None,
 ) -> None:
     """`action` is resource and verb (`promotion.changed`)."""
-    told = OrdersAdminActed(
-        id=new_id(),
-        actor_id=actor,
-        action=action,
-        resource=action.partition(".")[0],
-        resource_id=str(resource_id),
-        at=utcnow(),
-        before=_plain(before),
-        after=_plain(after),
-        reason=reason,
-    )
-    outbox.record(session, told)
+    states = {"before": _plain(before), "after": _plain(after)}
+    audit.record(session, OrdersAdminActed, actor, action, resource_id, **states, reason=reason)
 
 
 def columns(row: Any) -> dict[str, Any]:

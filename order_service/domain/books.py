@@ -14,7 +14,7 @@ from common.errors import NotFound
 from common.events.catalog import BookAdded, BookChanged, StockChanged
 from order_service.models import Book
 
-FIELDS = ("version", "code", "title", "price", "currency", "is_active", "available")
+FIELDS = ("version", "code", "title", "price", "currency", "is_active", "available", "cost_price")
 
 
 def take_over(session: Session, states: Sequence[BookAdded | BookChanged]) -> None:
@@ -45,6 +45,11 @@ def unknown(session: Session, book_ids: Iterable[UUID]) -> set[UUID]:
     """Those of these ids that the replica has never heard of."""
     wanted = set(book_ids)
     return wanted - set(session.scalars(select(Book.book_id).where(Book.book_id.in_(wanted))))
+
+
+def in_stock(session: Session, book_id: UUID) -> bool:
+    """As far as the replica knows."""
+    return (session.scalar(select(Book.available).where(Book.book_id == book_id)) or 0) > 0
 
 
 def on_sale(session: Session, book_ids: Iterable[UUID]) -> dict[UUID, Book]:

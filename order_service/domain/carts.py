@@ -40,6 +40,14 @@ def add(session: Session, user_id: UUID, book_id: UUID, quantity: int, *, is_gue
     session.flush()
 
 
+def hold_at_least(session: Session, user_id: UUID, book_id: UUID, quantity: int) -> None:
+    """Put copies in until there are so many. Raises NotFound."""
+    lock(session, user_id)
+    held = session.scalar(select(CartItem.quantity).where(CartItem.user_id == user_id, CartItem.book_id == book_id))
+    if (held or 0) < quantity:
+        add(session, user_id, book_id, quantity - (held or 0))
+
+
 def set_quantity(session: Session, user_id: UUID, item_id: UUID, quantity: int) -> None:
     """Have exactly so many of an item, which also accepts its present price. Raises NotFound."""
     lock(session, user_id)
@@ -68,6 +76,17 @@ def empty(session: Session, user_id: UUID) -> None:
 def contents(session: Session, user_id: UUID) -> list[tuple[UUID, int]]:
     """What is in it, as (book, quantity), in the order in which it was put in."""
     return [(item.book_id, item.quantity) for item in session.scalars(_items(user_id))]
+
+
+def reorder(session: Session, user_id: UUID, order: Order) -> list[UUID]:
+    """Put an order's books in again, as far as they are on sale and fit; those that could not be, by id."""
+    left_out = []
+    for item in order.items:
+        try:
+            add(session, user_id, item.book_id, item.quantity)
+        except (NotFound, Invalid):
+            left_out.append(item.book_id)
+    return left_out
 
 
 def put_back(session: Session, order: Order) -> None:

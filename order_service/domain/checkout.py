@@ -100,6 +100,7 @@ def _items(wanted: Mapping[UUID, int], found: Mapping[UUID, Book]) -> list[Order
             quantity=quantity,
             unit_price=found[book_id].price,
             line_total=line_total(quantity, found[book_id].price),
+            unit_cost=found[book_id].cost_price,
         )
         for position, (book_id, quantity) in enumerate(wanted.items(), start=1)
     ]

@@ -59,11 +59,17 @@ def redrive(session: Session, after: timedelta) -> None:
         outbox.record(session, status.placed(order))
 
 
+def longest_wait(session: Session) -> timedelta:
+    """How long the oldest order has been waiting for its decision; zero when none is."""
+    oldest = session.scalar(select(func.min(Order.placed_at)).where(Order.status == Status.PENDING))
+    return utcnow() - oldest if oldest else timedelta()
+
+
 def expire(session: Session) -> int:
     """Cancel a batch of orders whose time is over; returns how many. One being paid right now is left alone."""
     overdue = _overdue(session)
-    for order_id in overdue:
-        order = status.lock(session, order_id)
+    for row in sorted(overdue, key=lambda each: (each.status, each.currency)):  # as each counts into a sum of its kind
+        order = status.lock(session, row.id)
         reason = "no_stock_decision" if order.status == Status.PENDING else "unpaid"
         status.change(session, order, Status.CANCELLED, actor=SYSTEM, reason=reason)
         if reason == "no_stock_decision" and order.from_cart:
@@ -73,8 +79,8 @@ def expire(session: Session) -> int:
 
 def _overdue(session: Session) -> Sequence[Any]:
     being_paid = select(Payment.id).where(Payment.order_id == Order.id, Payment.status == PaymentStatus.PROCESSING)
-    return session.scalars(
-        select(Order.id)
+    return session.execute(
+        select(Order.id, Order.status, Order.currency)
         .where(Order.expires_at < utcnow(), ~being_paid.exists())
         .order_by(Order.expires_at)
         .limit(BATCH)

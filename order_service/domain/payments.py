@@ -11,25 +11,29 @@ from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import delete, exists, extract, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common import outbox
 from common.db import utcnow
 from common.errors import Conflict, Invalid, NotFound
 from common.events.orders import OrderRefunded
-from order_service.domain import invoices, status
+from order_service.domain import invoices, letters, sales, status
 from order_service.domain.status import PAYABLE, IllegalTransition
 from order_service.domain.totals import ZERO
-from order_service.models import Order, Payment, PaymentStatus, Refund, RefundStatus, Status
-from order_service.payments.provider import Charge
+from order_service.models import Order, Payment, PaymentStatus, Refund, RefundStatus, Status, WebhookEvent
+from order_service.payments.provider import Charge, Return
 
 PROVIDER = "payment-provider"
 BY_HAND = "manual"
 """Not a provider: money that the staff took, and give back, outside of the store."""
 
 STUCK_AFTER = timedelta(seconds=30)
+PATIENCE = 10
+"""What has been open for long is asked about after a tenth of that time only."""
 BATCH = 50
+NOTICES_KEPT_FOR = timedelta(days=60)
 
 
 class PaymentInProgress(Conflict):
@@ -71,12 +75,15 @@ def settle(session: Session, payment_id: UUID, charge: Charge) -> Payment:
     """Write down what the provider said; saying it again changes nothing.
 
     Money that arrives for an order which can no longer be paid goes back.
+    An attempt that is over stays what it was: what came for it all the same, `processing` returns.
     """
     order = status.lock(session, _order_of(session, payment_id))
     payment = _locked_payment(session, payment_id)
     if payment.status != PaymentStatus.PROCESSING:
         return payment
     payment.reference, payment.failure = charge.reference, charge.failure
+    if charge.is_pending:
+        return payment
     payment.status = PaymentStatus.FAILED if charge.failure else PaymentStatus.SUCCEEDED
     session.flush()
     if order.status in PAYABLE:
@@ -139,19 +146,27 @@ def _open_refund(
     return opened
 
 
-def complete_refund(session: Session, refund_id: UUID) -> None:
-    """The provider has given the money back. All of it back is the end of the order."""
+def complete_refund(session: Session, refund_id: UUID, given: Return) -> None:
+    """Write down what the provider did about a refund. All the money back is the end of the order."""
     payment_id = session.scalar(select(Refund.payment_id).where(Refund.id == refund_id))
     if payment_id is None:
         raise NotFound
     order = status.lock(session, _order_of(session, payment_id))
     payment = _locked_payment(session, payment_id)
     done = session.scalars(select(Refund).where(Refund.id == refund_id).with_for_update()).one()
-    if done.status == RefundStatus.SUCCEEDED:
+    if done.status != RefundStatus.PENDING:
         return
-    done.status = RefundStatus.SUCCEEDED
+    done.status, done.reference = given.status, given.reference
+    if given.status == RefundStatus.FAILED:
+        payment.refunded -= done.amount  # it is still ours, and may be promised again
     session.flush()
+    if given.status != RefundStatus.SUCCEEDED:
+        return
+    done.completed_at = utcnow()
+    session.flush()
+    sales.given_back(session, done.id)
     invoices.credit(session, order, done)
+    letters.owe(session, letters.REFUNDED, done.id, order.user_id)
     if payment.refunded == payment.amount and not has_pending_refund(session, order.id):
         _end_refunded(session, order, payment, done)
 
@@ -197,22 +212,42 @@ def latest(session: Session, order_id: UUID) -> Payment:
 
 
 def stuck_payments(session: Session) -> Sequence[UUID]:
-    """Attempts whose process died between asking the provider and writing down its answer."""
-    return session.scalars(
-        select(Payment.id)
-        .where(Payment.status == PaymentStatus.PROCESSING, Payment.created_at < utcnow() - STUCK_AFTER)
-        .order_by(Payment.created_at)
-        .limit(BATCH)
-    ).all()
+    """Take a batch of attempts on which nobody works any more, or on which the provider has not decided.
+
+    They are another worker's only when they are due again.
+    """
+    return _take(session, Payment, PaymentStatus.PROCESSING, STUCK_AFTER)
 
 
 def pending_refunds(session: Session, *, older_than: timedelta = timedelta(seconds=5)) -> Sequence[UUID]:
-    return session.scalars(
-        select(Refund.id)
-        .where(Refund.status == RefundStatus.PENDING, Refund.created_at < utcnow() - older_than)
-        .order_by(Refund.created_at)
-        .limit(BATCH)
-    ).all()
+    """Take a batch of refunds that were promised and not confirmed."""
+    return _take(session, Refund, RefundStatus.PENDING, older_than)
+
+
+def _take(session: Session, kind: type[Payment | Refund], status: str, older_than: timedelta) -> Sequence[UUID]:
+    last_asked = func.coalesce(kind.asked_at, kind.created_at)
+    age, since_asked = (extract("epoch", func.now() - time) for time in (kind.created_at, last_asked))
+    is_due = kind.asked_at.is_(None) | (since_asked * PATIENCE > age)
+    due = select(kind.id).where(kind.status == status, last_asked < func.now() - older_than, is_due)
+    due = due.order_by(last_asked).limit(BATCH).with_for_update(skip_locked=True)
+    taken = session.scalars(due).all()
+    session.execute(update(kind).where(kind.id.in_(taken)).values(asked_at=func.now(), updated_at=kind.updated_at))
+    return taken
+
+
+def remember_notice(session: Session, provider: str, event_id: str) -> bool:
+    """Whether this webhook is new; a second one at the same time waits here until the first has taken effect."""
+    told = insert(WebhookEvent).values(provider=provider, event_id=event_id, received_at=utcnow())
+    return session.scalar(told.on_conflict_do_nothing().returning(WebhookEvent.event_id)) is not None
+
+
+def knows_notice(session: Session, provider: str, event_id: str) -> bool:
+    return session.get(WebhookEvent, (provider, event_id)) is not None
+
+
+def prune_notices(session: Session) -> None:
+    """Forget webhooks that no provider repeats any more."""
+    session.execute(delete(WebhookEvent).where(WebhookEvent.received_at < utcnow() - NOTICES_KEPT_FOR))
 
 
 def _order_of(session: Session, payment_id: UUID) -> UUID:

@@ -8,21 +8,23 @@ from uuid import UUID
 from sqlalchemy import Select, delete, null, select, update
 from sqlalchemy.orm import Session
 
-from order_service.domain import views
+from order_service.domain import customers, prebooks, views
+from order_service.domain.purchases import NOBODY
 from order_service.models import (
     Address,
     Cart,
     CartItem,
+    Customer,
     HistoryEntry,
     IdempotencyKey,
     Order,
+    OwedLetter,
     Payment,
+    Prebooking,
     PromotionUse,
     Refund,
+    Wish,
 )
-
-NOBODY = UUID(int=0)
-"""Whose the orders of erased people are."""
 
 ERASED = "erased"
 
@@ -35,19 +37,28 @@ def data(session: Session, user_id: UUID) -> dict[str, Any]:
     return {
         "orders": views.complete(session, [views.plain(row) for row in found]),
         "cart": [dict(row) for row in session.execute(cart.order_by(items.added_at)).mappings()],
-        "addresses": [dict(row) for row in session.execute(_addresses(user_id)).mappings()],
+        **{name: _rows(session, model, user_id) for name, model in _LISTED.items()},
     }
 
 
-def _addresses(user_id: UUID) -> Select[Any]:
-    table = Address.__table__
+_LISTED = {"addresses": Address, "wishlist": Wish, "prebookings": Prebooking, "contact": Customer}
+
+
+def _rows(session: Session, model: Any, user_id: UUID) -> list[dict[str, Any]]:
+    return [dict(row) for row in session.execute(_own(model.__table__, user_id)).mappings()]
+
+
+def _own(table: Any, user_id: UUID) -> Select[Any]:
     return select(*(column for column in table.c if column.name != "user_id")).where(table.c.user_id == user_id)
 
 
 def erase(session: Session, user_id: UUID) -> None:
-    """Cart, address book and kept answers go; of the orders goes all that tells whose they were."""
+    """Cart, address book, wishes, letters and kept answers go; of the orders goes all that tells whose they were."""
     session.execute(delete(Cart).where(Cart.user_id == user_id))
-    session.execute(delete(Address).where(Address.user_id == user_id))
+    prebooks.erase(session, user_id)
+    for model in (Address, Wish, OwedLetter):
+        session.execute(delete(model).where(model.user_id == user_id))
+    customers.erase(session, user_id)
     session.execute(update(PromotionUse).where(PromotionUse.user_id == user_id).values(user_id=NOBODY))
     session.execute(delete(IdempotencyKey).where(IdempotencyKey.user_id == user_id))
     _forget_actor(session, user_id)

@@ -15,11 +15,13 @@ from common.errors import Conflict, NotFound
 from common.events import Event
 from common.events import orders as events
 from common.events.orders import OrderLine
-from order_service.domain import promotions
+from order_service.domain import letters, prebooks, promotions, sales
 from order_service.models import HistoryEntry, Order, Status
 
 DECIDED = "decided"
 """The channel on which the requests that wait for an order's decision are woken, with its id."""
+CHANGED = "changed"
+"""The channel on which the streams of a user are woken, with the user's id."""
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.PENDING: frozenset({Status.CONFIRMED, Status.CANCELLED}),
@@ -92,8 +94,15 @@ def change(
     enter(session, order, actor=actor, reason=reason)
     if to == Status.CANCELLED:
         promotions.give_back(session, order.id)
+        sales.cancelled(session, order.id)
+    if to == Status.PAID:
+        sales.sold(session, order.id)
     if told := _TOLD.get(to):
         outbox.record(session, told(order, reason or ""))
+    if written := letters.OF_STATUS.get(to):
+        letters.owe(session, written, order.id, order.user_id)
+    if to == Status.CONFIRMED:
+        prebooks.fulfil(session, order)
     if was_pending:
         notify(session, DECIDED, str(order.id))
 
@@ -110,9 +119,10 @@ def correct(session: Session, order: Order, to: Status, *, actor: str, reason: s
 
 
 def enter(session: Session, order: Order, *, actor: str, reason: str | None = None) -> None:
-    """Write the status that the order is in now into its history."""
+    """Write the status that the order is in now into its history, and wake who follows it."""
     session.add(HistoryEntry(order_id=order.id, status=order.status, actor=actor, reason=reason))
     session.flush()
+    notify(session, CHANGED, str(order.user_id))
 
 
 def lines(order: Order) -> tuple[OrderLine, ...]:

@@ -47,6 +47,14 @@ def order(session: Session, order_id: UUID, *, owner: UUID | None = None) -> dic
     return complete(session, [plain(found)])[0]
 
 
+def owned(session: Session, order_id: UUID, owner: UUID) -> Order:
+    """The order itself, if it is theirs. Raises NotFound."""
+    found = session.get(Order, order_id)
+    if found is None or found.user_id != owner:
+        raise NotFound
+    return found
+
+
 def plain(row: Row[Any]) -> dict[str, Any]:
     """The columns of an order, without what hangs on it."""
     return {column.name: getattr(row, column.name) for column in ORDERS.selected_columns}

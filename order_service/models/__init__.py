@@ -13,24 +13,36 @@ from order_service.models.checkout import (
 )
 from order_service.models.idempotency import IdempotencyKey
 from order_service.models.invoices import DocumentCounter, Invoice
-from order_service.models.orders import HistoryEntry, Order, OrderItem, Status
-from order_service.models.payments import Payment, PaymentStatus, Refund, RefundStatus
+from order_service.models.orders import BookOrder, HistoryEntry, Order, OrderItem, SoldTitle, Status
+from order_service.models.payments import Payment, PaymentStatus, Refund, RefundStatus, WebhookEvent
+from order_service.models.sales import DailyBookSales, DailyCancellations, DailySales, MonthlyBookSales
 from order_service.models.simulator import SimulatedCharge, SimulatedRefund
+from order_service.models.wishes import Customer, Demand, OwedLetter, Prebooking, PrebookStatus, Wish
 
 __all__ = [
     "Address",
     "Base",
     "Book",
+    "BookOrder",
     "Cart",
     "CartItem",
+    "Customer",
+    "DailyBookSales",
+    "DailyCancellations",
+    "DailySales",
+    "Demand",
     "DocumentCounter",
     "HistoryEntry",
     "IdempotencyKey",
     "Invoice",
+    "MonthlyBookSales",
     "Order",
     "OrderItem",
+    "OwedLetter",
     "Payment",
     "PaymentStatus",
+    "PrebookStatus",
+    "Prebooking",
     "Promotion",
     "PromotionKind",
     "PromotionUse",
@@ -39,6 +51,9 @@ __all__ = [
     "ShippingMethod",
     "SimulatedCharge",
     "SimulatedRefund",
+    "SoldTitle",
     "Status",
     "TaxRate",
+    "WebhookEvent",
+    "Wish",
 ]

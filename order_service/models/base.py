@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated
 
-from sqlalchemy import Numeric, String
+from sqlalchemy import Index, Numeric, String, func, text
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 from common.db import model_registry
@@ -14,3 +14,8 @@ CurrencyCode = Annotated[str, mapped_column(String(3))]
 
 class Base(DeclarativeBase):
     registry = model_registry()
+
+
+def by_beginning(name: str, column: str) -> Index:
+    """An index for what a text begins with, in whatever case."""
+    return Index(name, func.lower(text(column)).label("lowered"), postgresql_ops={"lowered": "text_pattern_ops"})

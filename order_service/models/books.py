@@ -1,7 +1,9 @@
 """What the order service keeps of each book, fed by the catalog's events."""
 
+from decimal import Decimal
 from uuid import UUID
 
+from sqlalchemy import Numeric
 from sqlalchemy.orm import Mapped, mapped_column
 
 from order_service.models.base import Amount, Base, CurrencyCode
@@ -20,3 +22,4 @@ class Book(Base):
     currency: Mapped[CurrencyCode]
     is_active: Mapped[bool]
     available: Mapped[int]
+    cost_price: Mapped[Decimal | None] = mapped_column(Numeric(12, 2))

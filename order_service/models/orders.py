@@ -6,15 +6,16 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Numeric, String, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from common.db import utcnow
 from common.ids import new_id
-from order_service.models.base import Amount, Base, CurrencyCode
+from order_service.models.base import Amount, Base, CurrencyCode, by_beginning
 
 TOTAL = "total = subtotal - discount + shipping + CASE WHEN tax_included THEN 0 ELSE tax END AND total >= 0"
+WRITING_TRANSACTION = text("pg_current_xact_id()::text::bigint")
 
 
 class Status(StrEnum):
@@ -67,12 +68,14 @@ class Order(Base):
         Index("ix_orders_pending", "placed_at", postgresql_where=text("status = 'PENDING'")),
         Index("ix_orders_user_id_placed_at_id", "user_id", "placed_at", "id"),
         Index("ix_orders_placed_at_id", "placed_at", "id"),
+        Index("ix_orders_status_placed_at_id", "status", "placed_at", "id"),
         Index("ix_orders_expires_at", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
+        Index("ix_orders_number_beginning", "number", postgresql_ops={"number": "text_pattern_ops"}),
     )
 
 
 class OrderItem(Base):
-    """Title and price as they were: later changes of the book, or its end, do not touch an order."""
+    """Title, price and cost as they were: later changes of the book, or its end, do not touch an order."""
 
     __tablename__ = "order_items"
 
@@ -83,6 +86,7 @@ class OrderItem(Base):
     quantity: Mapped[int]
     unit_price: Mapped[Amount]
     line_total: Mapped[Amount]
+    unit_cost: Mapped[Decimal | None] = mapped_column(Numeric(12, 2))
 
     __table_args__ = (
         CheckConstraint("quantity BETWEEN 1 AND 99", name="quantity"),
@@ -101,5 +105,27 @@ class HistoryEntry(Base):
     at: Mapped[datetime] = mapped_column(default=utcnow)
     actor: Mapped[str] = mapped_column(String(255))
     reason: Mapped[str | None] = mapped_column(String(500))
+    xact_id: Mapped[int | None] = mapped_column(BigInteger, server_default=WRITING_TRANSACTION)
 
     __table_args__ = (Index("ix_order_history_order_id_id", "order_id", "id"),)
+
+
+class SoldTitle(Base):
+    """A title under which a book was ever sold, written by a trigger: the staff's search looks into these few."""
+
+    __tablename__ = "sold_titles"
+
+    book_id: Mapped[UUID] = mapped_column(primary_key=True)
+    title: Mapped[str] = mapped_column(primary_key=True)
+
+    __table_args__ = (by_beginning("ix_sold_titles_title_lower", "title"),)
+
+
+class BookOrder(Base):
+    """That a book is in an order, in the order of the lists; written by the same trigger."""
+
+    __tablename__ = "book_orders"
+
+    book_id: Mapped[UUID] = mapped_column(primary_key=True)
+    placed_at: Mapped[datetime] = mapped_column(primary_key=True)
+    order_id: Mapped[UUID] = mapped_column(primary_key=True)

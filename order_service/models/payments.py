@@ -21,10 +21,14 @@ class PaymentStatus(StrEnum):
 class RefundStatus(StrEnum):
     PENDING = "PENDING"
     SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
 
 
 class Payment(Base):
-    """One attempt; its id is the key under which the provider charges once, however often it is asked."""
+    """One attempt; its id is the key under which the provider charges once, however often it is asked.
+
+    `asked_at` is when the worker last asked what became of it.
+    """
 
     __tablename__ = "payments"
 
@@ -38,14 +42,18 @@ class Payment(Base):
     currency: Mapped[CurrencyCode]
     reference: Mapped[str | None] = mapped_column(String(255))
     failure: Mapped[str | None] = mapped_column(String(100))
+    asked_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
 
     __table_args__ = (
         CheckConstraint("refunded BETWEEN 0 AND amount", name="refunded"),
+        CheckConstraint("refunded = 0 OR status = 'SUCCEEDED'", name="captured"),
         CheckConstraint(f"status IN {tuple(str(status) for status in PaymentStatus)}", name="status"),
         Index("ix_payments_order_id_id", "order_id", "id"),
         Index("uq_payments_one_per_order", "order_id", unique=True, postgresql_where=text("status <> 'FAILED'")),
+        Index("uq_payments_reference", "provider", "reference", unique=True),
+        Index("ix_payments_created_at", "created_at"),
         Index("ix_payments_processing", "created_at", postgresql_where=text("status = 'PROCESSING'")),
     )
 
@@ -62,6 +70,9 @@ class Refund(Base):
     restock: Mapped[bool]
     actor: Mapped[str] = mapped_column(String(255))
     reason: Mapped[str | None] = mapped_column(String(500))
+    reference: Mapped[str | None] = mapped_column(String(255))
+    asked_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
 
@@ -70,3 +81,13 @@ class Refund(Base):
         CheckConstraint(f"status IN {tuple(str(status) for status in RefundStatus)}", name="status"),
         Index("ix_refunds_pending", "created_at", postgresql_where=text("status = 'PENDING'")),
     )
+
+
+class WebhookEvent(Base):
+    """What a provider has told and was acted upon, so that its repetition is not."""
+
+    __tablename__ = "webhook_events"
+
+    provider: Mapped[str] = mapped_column(String(20), primary_key=True)
+    event_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    received_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)

@@ -8,6 +8,15 @@ from order_service.payments.provider import PaymentProvider
 from order_service.payments.simulator import Simulator
 
 
-def open_provider(_config: OrderConfig, database: Database) -> PaymentProvider:
-    """The provider that PAYMENT_PROVIDER names; its own setting has been validated already."""
-    return Simulator(database)
+def open_provider(config: OrderConfig, database: Database) -> PaymentProvider:
+    """The provider that PAYMENT_PROVIDER names; its own settings have been validated already."""
+    if config.payment_provider == Simulator.name:
+        return Simulator(database)
+    from order_service.payments.stripe import Stripe  # noqa: PLC0415 - its package is there only where it is used
+
+    return Stripe(
+        config.stripe_api_key,
+        config.stripe_webhook_secret,
+        api_url=config.stripe_api_url,
+        timeout=config.stripe_timeout,
+    )

@@ -1,0 +1,142 @@
+"""Our books against the provider's: what stands in one and not in the other, and what of it can be put right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from functools import partial
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from common.db import Database, utcnow
+from common.errors import Unavailable
+from order_service.domain.payments import STUCK_AFTER
+from order_service.domain.totals import ZERO
+from order_service.models import Payment, PaymentStatus, Refund, RefundStatus
+from order_service.payments import processing
+from order_service.payments.provider import Entry, PaymentProvider
+
+
+class Kind(StrEnum):
+    MISSING_HERE = "missing here"
+    MISSING_THERE = "missing there"
+    UNSETTLED = "not settled here"
+    AMOUNT = "amount differs"
+    REFUND = "refund differs"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`ours` and `theirs` are amounts; `mend` does what is safe, and says whether the difference is gone."""
+
+    kind: Kind
+    payment: str
+    reference: str | None
+    ours: Decimal | None
+    theirs: Decimal | None
+    currency: str
+    mend: Callable[[], bool] | None = None
+
+
+def differences(database: Database, provider: PaymentProvider, since: datetime) -> Iterator[Difference]:
+    """All since then. What is under way at this moment is none. Raises Unavailable."""
+    until = utcnow() - STUCK_AFTER
+    seen: set[UUID] = set()
+    for entry in provider.entries(since):
+        attempt = processing.of_entry(database, provider, entry)
+        if attempt:
+            seen.add(attempt.id)
+            yield from _compared(database, provider, attempt, entry)
+        elif entry.kept > ZERO:
+            yield _orphan(provider, entry)
+    with database.read() as session:
+        ours = _ours(session, provider, since, until)
+    for attempt in ours:
+        if attempt.id not in seen:
+            yield from _absent(database, provider, attempt)
+
+
+def _ours(session: Session, provider: PaymentProvider, since: datetime, until: datetime) -> list[Payment]:
+    """Attempts for which there must be something at the provider, or of which nobody knows yet."""
+    wanted = select(Payment).where(Payment.provider == provider.name, Payment.created_at.between(since, until))
+    wanted = wanted.where(Payment.status != PaymentStatus.FAILED, Payment.amount > ZERO)
+    return list(session.scalars(wanted.order_by(Payment.created_at)))
+
+
+def _orphan(provider: PaymentProvider, entry: Entry) -> Difference:
+    mend = partial(processing.send_back, provider, entry, entry.kept)
+    return Difference(Kind.MISSING_HERE, entry.key, entry.charge.reference, None, entry.kept, entry.currency, mend)
+
+
+def _absent(database: Database, provider: PaymentProvider, attempt: Payment) -> Iterator[Difference]:
+    found = provider.look_up(attempt.reference) if attempt.reference else None
+    if found:
+        yield from _compared(database, provider, attempt, found)
+    elif attempt.status == PaymentStatus.SUCCEEDED:
+        yield _difference(Kind.MISSING_THERE, attempt, attempt.amount, None)
+    else:
+        yield _difference(Kind.UNSETTLED, attempt, None, None, partial(_settled, database, provider, attempt.id))
+
+
+def _compared(database: Database, provider: PaymentProvider, attempt: Payment, entry: Entry) -> Iterator[Difference]:
+    if attempt.status == PaymentStatus.PROCESSING:
+        if not entry.charge.is_pending:
+            mend = partial(_settled, database, provider, attempt.id)
+            yield _difference(Kind.UNSETTLED, attempt, None, entry.captured, mend)
+        return
+    if attempt.status == PaymentStatus.FAILED:
+        if entry.kept > ZERO:
+            mend = partial(processing.send_back, provider, entry, entry.kept)
+            yield _difference(Kind.MISSING_HERE, attempt, ZERO, entry.kept, mend)
+        return
+    if attempt.amount != entry.captured or attempt.currency != entry.currency:
+        yield _difference(Kind.AMOUNT, attempt, attempt.amount, entry.captured)
+    with database.read() as session:
+        given, open_ids = _given_back(session, attempt.id)
+    if given != entry.refunded or open_ids:
+        put_right = partial(_given, database, provider, open_ids) if open_ids else None
+        yield _difference(Kind.REFUND, attempt, given, entry.refunded, put_right)
+
+
+def _given_back(session: Session, payment_id: UUID) -> tuple[Decimal, list[UUID]]:
+    """What we know to be refunded, and the promises still open after some time."""
+    of_payment = select(Refund).where(Refund.payment_id == payment_id)
+    done = of_payment.where(Refund.status == RefundStatus.SUCCEEDED).with_only_columns(func.sum(Refund.amount))
+    opened = of_payment.where(Refund.status == RefundStatus.PENDING, Refund.created_at < utcnow() - STUCK_AFTER)
+    given = session.scalar(done.order_by(None)) or ZERO
+    return given, list(session.scalars(opened.with_only_columns(Refund.id)))
+
+
+def _difference(
+    kind: Kind,
+    attempt: Payment,
+    ours: Decimal | None,
+    theirs: Decimal | None,
+    mend: Callable[[], bool] | None = None,
+) -> Difference:
+    return Difference(kind, str(attempt.id), attempt.reference, ours, theirs, attempt.currency, mend)
+
+
+def _settled(database: Database, provider: PaymentProvider, payment_id: UUID) -> bool:
+    return processing.resolve(database, provider, payment_id).status != PaymentStatus.PROCESSING
+
+
+def _given(database: Database, provider: PaymentProvider, refund_ids: list[UUID]) -> bool:
+    for refund_id in refund_ids:
+        processing.give_back(database, provider, refund_id)
+    with database.read() as session:
+        left = select(func.count()).where(Refund.id.in_(refund_ids), Refund.status != RefundStatus.SUCCEEDED)
+        return session.scalar(left) == 0
+
+
+def mended(difference: Difference) -> bool:
+    """Do what is safe about a difference; whether that was enough."""
+    try:
+        return difference.mend is not None and difference.mend()
+    except Unavailable:
+        return False

@@ -1,0 +1,73 @@
+"""Pages of A4 that can hold a name or a title in any script."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from fontTools.subset import Options, Subsetter
+from fontTools.ttLib import TTFont
+from fontTools.varLib import instancer
+from fpdf import FPDF
+from fpdf.enums import XPos, YPos
+from fpdf.fonts import FontFace
+
+from common import fonts
+from common.fonts import Font
+
+FAMILY = "noto"
+REGULAR = 400
+HEADINGS = FontFace(fill_color=(235, 235, 235))
+
+
+class Document(FPDF):
+    """Pages with the title and their number at the foot. `text` has all that will be written in foreign scripts."""
+
+    def __init__(self, title: str, created_at: datetime, text: str) -> None:
+        super().__init__(format="A4")
+        self.set_creation_date(created_at)
+        self.set_title(title)
+        self.set_margins(15, 15)
+        self.add_font(FAMILY, "", fonts.NOTO_SANS)  # its default weight: making a bold one of this file takes seconds
+        self._folder = TemporaryDirectory()
+        self._add_fonts_for(text)
+        self.alias_nb_pages()
+        self.title_of_page = title
+
+    def _add_fonts_for(self, text: str) -> None:
+        others = fonts.besides_noto(text)
+        for number, font in enumerate(others):
+            path = _east_asian(font, text, Path(self._folder.name)) if font.is_east_asian else font.path
+            self.add_font(f"{FAMILY}{number}", "", path)
+        if others:
+            self.set_fallback_fonts([f"{FAMILY}{number}" for number in range(len(others))])
+            self.set_text_shaping(True)
+
+    def footer(self) -> None:
+        self.set_y(-15)
+        self.set_font(FAMILY, size=8)
+        self.cell(0, 8, f"{self.title_of_page} · {self.page_no()}/{{nb}}", align="C")
+
+    def line_of(self, text: str, *, size: float = 10) -> None:
+        self.set_font(FAMILY, size=size)
+        self.multi_cell(0, size * 0.5, text, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+
+    def written(self) -> bytes:
+        """The file; nothing more can be added."""
+        try:
+            return bytes(self.output())
+        finally:
+            self._folder.cleanup()
+
+
+def _east_asian(font: Font, text: str, folder: Path) -> Path:
+    """A font with the characters of this text only: of the whole one a regular weight would take minutes to make."""
+    options = Options(layout_features=[], notdef_outline=True)
+    with TTFont(font.path, fontNumber=font.number, lazy=True) as opened:
+        wanted = Subsetter(options)
+        wanted.populate(text=text)
+        wanted.subset(opened)
+        instancer.instantiateVariableFont(opened, {"wght": REGULAR}, inplace=True)
+        opened.save(folder / "east-asian.otf")
+    return folder / "east-asian.otf"
