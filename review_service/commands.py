@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import click
 
 from common.db import Database
@@ -31,13 +33,27 @@ def rebuild_purchases() -> None:
 
 
 @click.command("check-ratings")
-def check_ratings() -> None:
-    """Compare every book's rating with a recount of its reviews; ends with 1 when one disagrees."""
+@click.option("--fix", is_flag=True, help="Recount those that disagree, and tell the other services.")
+def check_ratings(fix: bool) -> None:
+    """Compare every book's rating, as it was told last, with a recount of its reviews; ends with 1 when one disagrees.
+
+    A rating is told in the transaction that changes it, so what is kept is what was told.
+    """
     database = Database(ReviewConfig.from_env())
     with database.read() as session:
         wrong = ratings.disagreements(session)
-    database.close()
     for row in wrong:
         click.echo(f"{row.book_id}: stars {row.kept}, recounted {row.counted}")
+        if fix:
+            _repair(database, row.book_id)
+    database.close()
+    if wrong and fix:
+        click.echo(f"{len(wrong)} recounted and told again")
+        return
     click.echo(f"{len(wrong)} disagree with a recount" if wrong else "every rating agrees with a recount")
     raise SystemExit(1 if wrong else 0)
+
+
+def _repair(database: Database, book_id: UUID) -> None:
+    with database.transaction() as session:
+        ratings.repair(session, book_id)

@@ -7,7 +7,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, SmallInteger, Text, func, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    false,
+    func,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from common.db import model_registry, utcnow
@@ -15,6 +27,11 @@ from common.ids import new_id
 
 STARS = range(1, 6)
 NOT_DELETED = text("deleted_at IS NULL")
+_QUEUES = {
+    "queue": NOT_DELETED,
+    "queue_hidden": text("deleted_at IS NULL AND hidden_at IS NOT NULL"),
+    "queue_deleted": text("deleted_at IS NOT NULL"),
+}
 
 
 class Base(DeclarativeBase):
@@ -31,7 +48,11 @@ class Reviewer(Base):
 
 
 class Review(Base):
-    """What one reader says of one book. `version` counts every change that a reader of the review would see."""
+    """What one reader says of one book. `version` counts every change that a reader of the review would see.
+
+    A hidden one is there for its writer and the staff alone: it is counted nowhere. `report_count` counts the reports
+    that nobody has decided on. Once the staff have settled whether it spoils, its writer's word on that is not taken.
+    """
 
     __tablename__ = "reviews"
 
@@ -48,9 +69,20 @@ class Review(Base):
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
     deleted_at: Mapped[datetime | None]
     deleted_by: Mapped[UUID | None]
+    contains_spoiler: Mapped[bool] = mapped_column(default=False, server_default=false())
+    spoiler_settled: Mapped[bool] = mapped_column(default=False, server_default=false())
+    report_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    hidden_at: Mapped[datetime | None]
+    hidden_by: Mapped[UUID | None]
+    hidden_reason: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
         CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
+        CheckConstraint("report_count >= 0", name="report_count"),
+        CheckConstraint(
+            "(hidden_at IS NULL) = (hidden_by IS NULL) AND (hidden_at IS NULL) = (hidden_reason IS NULL)",
+            name="hidden",
+        ),
         CheckConstraint("helpful_count >= 0", name="helpful_count"),
         # Over what is not deleted only: who deleted a review may write another.
         Index("uq_reviews_book_id_user_id", "book_id", "user_id", unique=True, postgresql_where=NOT_DELETED),
@@ -60,11 +92,20 @@ class Review(Base):
             for scope in ((), ("book_id",))
             for name in ("created_at", "helpful_count", "rating")
         ),
+        *(Index(f"ix_reviews_{name}", "report_count", "id", postgresql_where=where) for name, where in _QUEUES.items()),
     )
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether it is part of its book's rating."""
+        return self.deleted_at is None and self.hidden_at is None
+
     def rewrite(self, fields: Mapping[str, Any]) -> bool:
-        """Take over rating, title and body as far as given; returns whether that changed anything."""
-        changed = {name: value for name, value in fields.items() if getattr(self, name) != value}
+        """Take over what its writer gives; returns whether that changed anything."""
+        settled = {"contains_spoiler"} if self.spoiler_settled else set()
+        changed = {
+            name: value for name, value in fields.items() if name not in settled and getattr(self, name) != value
+        }
         for name, value in changed.items():
             setattr(self, name, value)
         if changed:
@@ -76,6 +117,21 @@ class Review(Base):
         self.deleted_at = utcnow()
         self.deleted_by = by
 
+    def hide(self, by: UUID, reason: str) -> None:
+        self.hidden_at, self.hidden_by, self.hidden_reason = utcnow(), by, reason
+        self.version += 1
+
+    def show(self) -> None:
+        self.deleted_at = self.deleted_by = None
+        self.hidden_at = self.hidden_by = self.hidden_reason = None
+        self.version += 1
+
+    def settle_spoiler(self, contains_spoiler: bool) -> None:
+        self.spoiler_settled = True
+        if self.contains_spoiler != contains_spoiler:
+            self.contains_spoiler = contains_spoiler
+            self.version += 1
+
     def count_votes(self, change: int) -> None:
         self.helpful_count += change
         self.version += 1
@@ -86,6 +142,38 @@ class HelpfulVote(Base):
 
     review_id: Mapped[UUID] = mapped_column(ForeignKey("reviews.id", ondelete="CASCADE"), primary_key=True)
     user_id: Mapped[UUID] = mapped_column(primary_key=True, index=True)
+
+
+class ReviewReport(Base):
+    """A user's complaint about a review; closed once the staff have decided on it."""
+
+    __tablename__ = "review_reports"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    review_id: Mapped[UUID] = mapped_column(ForeignKey("reviews.id", ondelete="CASCADE"))
+    user_id: Mapped[UUID] = mapped_column(index=True)
+    reason: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    closed_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        UniqueConstraint("review_id", "user_id"),
+        Index("ix_review_reports_review_id_id", "review_id", "id"),
+    )
+
+
+class RatingAlert(Base):
+    """A burst: so many low ratings of one book, each soon after the one before. One row for each burst."""
+
+    __tablename__ = "rating_alerts"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    book_id: Mapped[UUID]
+    low_ratings: Mapped[int]
+    started_at: Mapped[datetime]
+    last_at: Mapped[datetime] = mapped_column(index=True)
+
+    __table_args__ = (Index("ix_rating_alerts_book_id_last_at", "book_id", "last_at"),)
 
 
 class Purchase(Base):

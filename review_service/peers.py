@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import TypeAdapter
 
 from common.client import ServiceClient
 from review_service.config import ReviewConfig
@@ -14,11 +13,9 @@ from review_service.domain.purchases import Bought
 
 SCOPE = "replicas:read"
 PAGE_SIZE = 1000
+PURCHASES = "/internal/purchases"
 
-
-class _Page(BaseModel):
-    items: list[Bought]
-    next_cursor: str | None = None
+_BOUGHT = TypeAdapter(list[Bought])
 
 
 class Orders:
@@ -28,20 +25,13 @@ class Orders:
         self._client = ServiceClient(config, config.order_url, scope=SCOPE)
 
     def purchases_of(self, user_id: UUID, book_id: UUID) -> list[Bought]:
-        return self._page({"user_id": str(user_id), "book_id": str(book_id)}).items
+        page = self._client.get(PURCHASES, {"user_id": str(user_id), "book_id": str(book_id)})
+        return _BOUGHT.validate_python(page["items"])
 
     def all_purchases(self) -> Iterator[list[Bought]]:
         """Every purchase that was not refunded, page by page."""
-        cursor: dict[str, Any] = {}
-        while True:
-            page = self._page({"limit": PAGE_SIZE} | cursor)
-            yield page.items
-            if page.next_cursor is None:
-                return
-            cursor = {"cursor": page.next_cursor}
-
-    def _page(self, query: dict[str, Any]) -> _Page:
-        return _Page.model_validate(self._client.get("/internal/purchases", query))
+        for items in self._client.pages(PURCHASES, {"limit": PAGE_SIZE}):
+            yield _BOUGHT.validate_python(items)
 
 
 class Catalog:

@@ -21,9 +21,10 @@ api = Blueprint("helpful", __name__, url_prefix="/api/v1/reviews/<uuid:id>/helpf
 @returns(Review)
 def vote(id: UUID) -> dict[str, Any]:
     """Say that a review helped; to say it twice is to say it once."""
-    votes.vote(session, reviews.to_change(session, id), current_user().user_id)
+    voter = current_user().user_id
+    votes.vote(session, reviews.to_judge(session, id), voter)
     session.flush()
-    return views.document(views.find(session, id))
+    return views.document(views.find(session, id, viewer=voter))
 
 
 @api.delete("")
@@ -31,5 +32,5 @@ def vote(id: UUID) -> dict[str, Any]:
 @returns(None, status=204)
 def withdraw(id: UUID) -> tuple[str, int]:
     """Take one's vote back."""
-    votes.withdraw(session, reviews.to_change(session, id), current_user().user_id)
+    votes.withdraw(session, reviews.to_judge(session, id), current_user().user_id)
     return "", 204

@@ -8,12 +8,17 @@ from uuid import UUID
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from review_service.models import HelpfulVote, Purchase, Review, Reviewer
+from review_service.models import HelpfulVote, Purchase, Review, Reviewer, ReviewReport
 
+_REVIEW = (
+    *("id", "book_id", "rating", "title", "body", "contains_spoiler"),
+    *("created_at", "updated_at", "deleted_at", "hidden_at", "hidden_reason"),
+)
 _HELD: dict[str, tuple[Any, tuple[str, ...]]] = {
     "names": (Reviewer, ("name",)),
-    "reviews": (Review, ("id", "book_id", "rating", "title", "body", "created_at", "updated_at", "deleted_at")),
+    "reviews": (Review, _REVIEW),
     "helpful_votes": (HelpfulVote, ("review_id",)),
+    "reports": (ReviewReport, ("review_id", "reason", "created_at")),
     "purchases": (Purchase, ("book_id", "order_id")),
 }
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from review_service.domain import ratings, votes
-from review_service.models import Purchase, Review, Reviewer
+from review_service.domain import ratings, reports, votes
+from review_service.models import HelpfulVote, Purchase, Review, Reviewer, ReviewReport
 
 
 def introduce(session: Session, user_id: UUID, name: str) -> None:
@@ -29,14 +29,26 @@ def rename(session: Session, user_id: UUID, name: str) -> None:
 
 
 def erase(session: Session, user_id: UUID) -> None:
-    """Forget a person: reviews (deleted ones too), votes, purchases and name."""
+    """Forget a person: reviews (deleted ones too), votes, reports, purchases and name."""
+    own = _lock(session, user_id)
     votes.erase(session, user_id)
-    gone = session.execute(
-        delete(Review).where(Review.user_id == user_id).returning(Review.book_id, Review.rating, Review.deleted_at)
-    ).all()
-    # In one order of books, so that two erasures at once cannot wait for each other's ratings.
-    for book_id, rating, deleted_at in sorted(gone):
-        if deleted_at is None:
-            ratings.shift(session, book_id, lost=rating)
+    reports.erase(session, user_id)
+    session.execute(delete(Review).where(Review.user_id == user_id).execution_options(synchronize_session=False))
+    for review in sorted(own, key=ratings.lock_order):
+        if review.is_counted:
+            ratings.shift(session, review.book_id, lost=review.rating)
     session.execute(delete(Purchase).where(Purchase.user_id == user_id))
     session.execute(delete(Reviewer).where(Reviewer.user_id == user_id))
+
+
+def _lock(session: Session, user_id: UUID) -> list[Review]:
+    """Lock every review that the user wrote, voted for or reported; returns those that they wrote.
+
+    All at once and in one order, so that two erasures at once cannot wait for each other.
+    """
+    voted = select(HelpfulVote.review_id).where(HelpfulVote.user_id == user_id)
+    reported = select(ReviewReport.review_id).where(ReviewReport.user_id == user_id)
+    touched = or_(Review.user_id == user_id, Review.id.in_(voted), Review.id.in_(reported))
+    locked = select(Review).where(touched).order_by(Review.id).with_for_update()
+    found = session.scalars(locked.execution_options(populate_existing=True)).all()
+    return [review for review in found if review.user_id == user_id]

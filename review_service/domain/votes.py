@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -33,14 +33,12 @@ def withdraw(session: Session, review: Review, user_id: UUID) -> None:
 
 
 def erase(session: Session, user_id: UUID) -> None:
-    """Take all votes of a user back."""
-    voted = select(HelpfulVote.review_id).where(HelpfulVote.user_id == user_id)
-    locked = select(Review.id).where(Review.id.in_(voted)).order_by(Review.id).with_for_update()
-    reviews = session.scalars(locked).all()
+    """Take all votes of a user back. The reviews are locked already."""
+    gone = delete(HelpfulVote).where(HelpfulVote.user_id == user_id)
+    reviews = session.scalars(gone.returning(HelpfulVote.review_id)).all()
     session.execute(
         update(Review)
         .where(Review.id.in_(reviews))
         .values(helpful_count=Review.helpful_count - 1, version=Review.version + 1)
         .execution_options(synchronize_session=False)
     )
-    session.execute(delete(HelpfulVote).where(HelpfulVote.user_id == user_id, HelpfulVote.review_id.in_(reviews)))
