@@ -24,11 +24,13 @@ class GatewayConfig(Config):
 
     catalog_url: str
     order_url: str
+    order_stream_url: str
     review_url: str
     worker_urls: dict[str, str]
     metrics_host: str
     metrics_port: int
     body_limit: int
+    files_limit: int
     client_head_seconds: float
     client_block_seconds: float
     cors_origins: frozenset[str]
@@ -46,6 +48,7 @@ class GatewayConfig(Config):
             "auth": self.auth_url,
             "catalog": self.catalog_url,
             "order": self.order_url,
+            "order-stream": self.order_stream_url,
             "review": self.review_url,
         }
 
@@ -54,11 +57,13 @@ class GatewayConfig(Config):
         return super().read(env) | {
             "catalog_url": _internal_url(env, "CATALOG_URL", "http://127.0.0.1:8102"),
             "order_url": _internal_url(env, "ORDER_URL", "http://127.0.0.1:8103"),
+            "order_stream_url": _internal_url(env, "ORDER_STREAM_URL", "http://127.0.0.1:8105"),
             "review_url": _internal_url(env, "REVIEW_URL", "http://127.0.0.1:8104"),
             "worker_urls": {name: url for name in WORKERS if (url := _worker_url(env, name))},
             "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
             "metrics_port": env.int("METRICS_PORT", 0, validate=validate.Range(min=0, max=65535)),
             "body_limit": env.int("BODY_LIMIT", 12 * MEBIBYTE, validate=validate.Range(min=1024)),
+            "files_limit": env.int("FILES_LIMIT", 128 * MEBIBYTE, validate=validate.Range(min=1024)),
             "client_head_seconds": _seconds(env, "CLIENT_HEAD_SECONDS", 10.0),
             "client_block_seconds": _seconds(env, "CLIENT_BLOCK_SECONDS", 10.0),
             "cors_origins": frozenset(env.list("CORS_ORIGINS", [], validate=_each(_check_origin)) or ()),

@@ -10,8 +10,8 @@ import gevent
 from flask import Blueprint
 
 from common.auth import foreign_credentials
-from common.errors import DomainError, Unavailable
-from common.health import Draining
+from common.errors import DomainError
+from common.health import probes_blueprint
 from gateway.config import GatewayConfig
 from gateway.upstream import Forwarded, Timeouts, Upstream
 
@@ -69,19 +69,7 @@ def _ask(upstream: Upstream, path: str) -> str | None:
 
 def health_blueprint(store: StoreHealth) -> Blueprint:
     """What may be seen from outside; `/metrics` is not among it."""
-    blueprint = Blueprint("health", __name__)
-
-    @blueprint.get("/livez")
-    @foreign_credentials
-    def livez() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @blueprint.get("/readyz")
-    @foreign_credentials
-    def readyz() -> dict[str, str]:
-        if Draining.begun.is_set():
-            raise Unavailable("This process is ending.")
-        return {"status": "ok"}
+    blueprint = probes_blueprint(lambda: None)
 
     @blueprint.get("/health")
     @foreign_credentials

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 BLOCK = 65536
 HEAD_LIMIT = 65536
 LINE_LIMIT = 8190
+SWITCHING = 101
 QUIET_SECONDS = 1.0
 BLOCKS_PER_TURN = 16
 
@@ -110,11 +111,13 @@ class Connection:
         except OSError as error:
             raise Dropped(type(error).__name__) from None
 
-    def read_head(self, method: str) -> Head:
+    def read_head(self, method: str, *, may_switch: bool = False) -> Head:
         """The final response's head; interim ones (1xx) are passed over."""
         while True:
             head = parse_head(self._read_head_text(), method)
-            if head.status == 101:
+            if head.status == SWITCHING:
+                if may_switch:
+                    return head
                 raise Garbled("switched protocols unasked")
             if head.status >= 200:
                 return head
@@ -146,6 +149,10 @@ class Connection:
         block = self._buffer[self._at : self._at + most]
         self._at += len(block)
         return block
+
+    def hand_over(self) -> tuple[socket.socket, bytes]:
+        """The bare socket, and what was read ahead from it: what follows is no HTTP."""
+        return self._socket, self._buffer[self._at :]
 
     def has_buffered(self) -> bool:
         return self._at < len(self._buffer)

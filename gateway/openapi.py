@@ -10,7 +10,7 @@ import orjson
 
 from common.errors import DomainError
 from common.telemetry import get_logger
-from gateway.routes import RouteTable
+from gateway.routes import DESCRIBED_BY, RouteTable
 from gateway.upstream import Forwarded, Upstream
 
 FRESH_SECONDS = 60.0
@@ -25,7 +25,7 @@ class MergedDocument:
     """Asks the services now and then; what a service said last stays while it is away."""
 
     def __init__(self, upstreams: dict[str, Upstream]) -> None:
-        self._upstreams = upstreams
+        self._upstreams = {name: each for name, each in upstreams.items() if name not in DESCRIBED_BY}
         self._known: dict[str, Document] = {}
         self._asked_at = float("-inf")
 
@@ -66,7 +66,7 @@ def merge(documents: dict[str, Document]) -> Document:
         document = _renamed(original, service)
         for path, operations in document.get("paths", {}).items():
             route = table.find(path)
-            if route and route.service == service:
+            if route and DESCRIBED_BY.get(route.service, route.service) == service:
                 merged["paths"][path] = operations
         for kind, components in document.get("components", {}).items():
             merged["components"].setdefault(kind, {}).update(components)

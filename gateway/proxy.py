@@ -18,11 +18,12 @@ from common.telemetry import accept_request_id, bind_correlation, continue_trace
 from gateway.body import RequestBody
 from gateway.config import GatewayConfig
 from gateway.headers import answer_fields, request_fields
-from gateway.http1 import ClientGone
+from gateway.http1 import SWITCHING, ClientGone
 from gateway.paths import routable, split_target
 from gateway.problems import Fields, MethodNotAllowed, render, status_line
 from gateway.routes import Access, Route, RouteTable
 from gateway.security import Cors, SecurityHeaders
+from gateway.tunnel import UPGRADE_FIELDS, Tunnel, Upgrades
 from gateway.upstream import Answer, Forwarded, Upstream
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -53,6 +54,7 @@ class Gateway:
         self._table = RouteTable()
         self._security = SecurityHeaders(config.public_url)
         self._cors = Cors(config.cors_origins)
+        self._upgrades = Upgrades(config.public_url, config.cors_origins)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         request = _Request(environ)
@@ -104,7 +106,8 @@ class Gateway:
 
     def _forward(self, route: Route, request: _Request, target: str) -> tuple[str, Fields, Iterable[bytes]]:
         environ = request.environ
-        body = RequestBody(environ, self._config.body_limit, self._config.client_block_seconds)
+        limit = self._config.files_limit if route.takes_files else self._config.body_limit
+        body = RequestBody(environ, limit, self._config.client_block_seconds)
         fields = request_fields(environ)
         fields += body.fields
         fields += self._origin_fields
@@ -114,10 +117,18 @@ class Gateway:
             ("traceparent", request.traceparent),
         ]
         client = environ.get("gunicorn.socket")
-        answer = self._upstreams[route.service].send(
-            Forwarded(environ["REQUEST_METHOD"], target, fields, body.first, body.rest, client)
-        )
-        return _passed_on(answer)
+        forwarded = Forwarded(environ["REQUEST_METHOD"], target, fields, body.first, body.rest, client)
+        if route.upgrades and self._upgrades.is_asked_for(environ):
+            forwarded.may_switch = True
+            fields += UPGRADE_FIELDS
+        answer = self._upstreams[route.service].send(forwarded)
+        return self._tunnelled(answer, environ) if answer.head.status == SWITCHING else _passed_on(answer)
+
+    def _tunnelled(self, answer: Answer, environ: Environ) -> tuple[str, Fields, Iterable[bytes]]:
+        """The one answer after which bytes are no longer looked at."""
+        tunnel = Tunnel(environ["gunicorn.socket"], *answer.hand_over(), self._config.timeouts.idle)
+        fields = answer_fields(answer.head.fields) + UPGRADE_FIELDS
+        return status_line(SWITCHING), fields, tunnel.carry(environ["gateway.read_ahead"])
 
     def _client_address(self, environ: Environ) -> str:
         """The nearest address that is not a proxy we trust."""

@@ -20,7 +20,7 @@ class Access(Enum):
     PUBLIC = "a token is not needed; one that is sent is verified"
     PROTECTED = "a good token is needed"
     WRITES_PROTECTED = "a good token is needed to change something"
-    FOREIGN = "the header authenticates an OAuth client, which is for the service to judge"
+    FOREIGN = "the header is for the service to judge: it may be an OAuth client's, or out of date and not needed"
 
     def needs_token(self, method: str) -> bool:
         return method in _PROTECTED_METHODS[self]
@@ -36,11 +36,16 @@ _PROTECTED_METHODS = {
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Everything at and under `prefix`; a segment `*` stands for exactly one segment."""
+    """Everything at and under `prefix`; a segment `*` stands for exactly one segment.
+
+    `takes_files`: its bodies may be as large as several files are. `upgrades`: a WebSocket may be asked for.
+    """
 
     prefix: str
     service: str
     access: Access
+    takes_files: bool = False
+    upgrades: bool = False
 
 
 ROUTES = (
@@ -58,6 +63,11 @@ ROUTES = (
     Route("/logout", "auth", Access.PUBLIC),
     Route("/account", "auth", Access.PUBLIC),
     Route("/api/v1/auth", "auth", Access.PUBLIC),
+    Route("/api/v1/auth/register", "auth", Access.FOREIGN),
+    Route("/api/v1/auth/login", "auth", Access.FOREIGN),
+    Route("/api/v1/auth/refresh", "auth", Access.FOREIGN),
+    Route("/api/v1/auth/password-reset", "auth", Access.FOREIGN),
+    Route("/api/v1/auth/verify-email", "auth", Access.FOREIGN),
     Route("/api/v1/users", "auth", Access.PROTECTED),
     Route("/api/v1/admin/users", "auth", Access.PROTECTED),
     Route("/api/v1/admin/clients", "auth", Access.PROTECTED),
@@ -65,12 +75,13 @@ ROUTES = (
     Route("/api/v1/books", "catalog", Access.WRITES_PROTECTED),
     Route("/api/v1/books/inactive", "catalog", Access.PROTECTED),
     Route("/api/v1/books/*/stock", "catalog", Access.PROTECTED),
+    Route("/api/v1/books/*/images", "catalog", Access.WRITES_PROTECTED, takes_files=True),
     Route("/api/v1/authors", "catalog", Access.WRITES_PROTECTED),
     Route("/api/v1/genres", "catalog", Access.WRITES_PROTECTED),
     Route("/api/v1/images", "catalog", Access.WRITES_PROTECTED),
     Route("/api/v1/suggestions", "catalog", Access.PROTECTED),
     Route("/api/v1/uploads", "catalog", Access.PROTECTED),
-    Route("/api/v1/admin/imports", "catalog", Access.PROTECTED),
+    Route("/api/v1/admin/imports", "catalog", Access.PROTECTED, takes_files=True),
     Route("/api/v1/admin/exports", "catalog", Access.PROTECTED),
     Route("/api/v1/admin/inventory", "catalog", Access.PROTECTED),
     Route("/api/v1/admin/suggestions", "catalog", Access.PROTECTED),
@@ -79,6 +90,8 @@ ROUTES = (
     Route("/api/v1/admin/reviews", "review", Access.PROTECTED),
     Route("/api/v1/cart", "order", Access.PUBLIC),
     Route("/api/v1/orders", "order", Access.PROTECTED),
+    Route("/api/v1/orders/events", "order-stream", Access.PROTECTED),
+    Route("/socket.io", "order-stream", Access.PUBLIC, upgrades=True),
     Route("/api/v1/payments", "order", Access.FOREIGN),
     Route("/api/v1/wishlist", "order", Access.PROTECTED),
     Route("/api/v1/prebooks", "order", Access.PROTECTED),
@@ -89,6 +102,9 @@ ROUTES = (
     Route("/api/v1/admin/shipping-methods", "order", Access.PROTECTED),
     Route("/api/v1/admin/tax-rates", "order", Access.PROTECTED),
 )
+
+DESCRIBED_BY = {"order-stream": "order"}
+"""Whose document describes what a process without a document of its own answers."""
 
 
 class _Node:

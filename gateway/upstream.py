@@ -13,6 +13,7 @@ from common.errors import BadGateway, DomainError, GatewayTimeout, Unavailable
 from common.telemetry import get_logger
 from gateway.circuit import Circuit
 from gateway.http1 import (
+    SWITCHING,
     Connection,
     Dropped,
     Head,
@@ -43,7 +44,10 @@ class Timeouts:
 
 @dataclass(slots=True)
 class Forwarded:
-    """A request to a service. `rest` is what follows `body` and is read from the client while it is sent."""
+    """A request to a service. `rest` is what follows `body` and is read from the client while it is sent.
+
+    `may_switch`: its fields ask for another protocol, and the service may agree.
+    """
 
     method: str
     target: str
@@ -51,6 +55,7 @@ class Forwarded:
     body: bytes = b""
     rest: Iterator[bytes] | None = None
     client: socket.socket | None = field(default=None, repr=False)
+    may_switch: bool = False
 
     @property
     def is_repeatable(self) -> bool:
@@ -65,6 +70,8 @@ class Answer:
         self._upstream = upstream
         self._connection: Connection | None = connection
         self._whole: bytes | None = None
+        if head.status == SWITCHING:
+            return
         if head.length is not None and 0 <= head.length <= SMALL_BODY:
             self._whole = b"".join(blocks(connection, head.length))
             self._release()
@@ -75,6 +82,13 @@ class Answer:
         elif self._connection is not None:
             yield from blocks(self._connection, self.head.length)
             self._release()
+
+    def hand_over(self) -> tuple[socket.socket, bytes]:
+        """Of a service that has switched protocols: the connection, now the caller's, and what came on it already."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            raise RuntimeError("the connection was let go")
+        return connection.hand_over()
 
     def _release(self) -> None:
         connection, self._connection = self._connection, None
@@ -131,7 +145,7 @@ class Upstream:
             connection.serve(request.client)
             connection.patience = self._timeouts.answer
             sent = self._transmit(connection, request)
-            head = connection.read_head(request.method)
+            head = connection.read_head(request.method, may_switch=request.may_switch)
             head.persistent = head.persistent and sent
             connection.patience = self._timeouts.idle
             return Answer(self, connection, head)

@@ -192,6 +192,7 @@ class GatewayWorker(GeventWorker):
         response, environ = wsgi.create(request, client, addr, server, self.cfg, response_class=Response)
         if expects:
             environ["gateway.send_continue"] = partial(_send_continue, client, environ)
+        environ["gateway.read_ahead"] = parser.unreader.take_buffered
         if not self.alive:
             response.force_close()
         self._respond(response, environ, client)
@@ -204,7 +205,9 @@ class GatewayWorker(GeventWorker):
         blocks = self.wsgi(environ, response.start_response)
         if "gateway.send_continue" in environ or environ.get("gateway.body_unread"):
             response.force_close()  # a body that is still to come, or not, makes ambiguous what follows
-        if _is_event_stream(response):
+        if response.upgrade:
+            response.force_close()  # nothing after it is a request
+        if response.upgrade or _is_event_stream(response):
             self._streams.add(client)
         try:
             for block in blocks:
@@ -220,7 +223,7 @@ class GatewayWorker(GeventWorker):
 
 
 def _is_event_stream(response: Response) -> bool:
-    """Server-Sent Events end when one side leaves, and clients come back by themselves."""
+    """They end, as tunnels do, when one side leaves, and clients come back by themselves."""
     return response.chunked and any(
         name.lower() == "content-type" and value.startswith("text/event-stream") for name, value in response.headers
     )
