@@ -121,21 +121,23 @@ def demo() -> None:
 
 @main.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def import_books(file: Path) -> None:
+@click.option("--format", "format_name", help="csv, onix or marc, where the file does not tell.")
+def import_books(file: Path, format_name: str | None) -> None:
     """Import books from FILE into the catalogue, whether the store is running or not."""
     settings = settings_of_shell()
     state = State(settings.data)
     settings = state.as_running(settings)
     if state.supervisor():
-        sys.exit(_import(settings, settings.database_address, file))
+        sys.exit(_import(settings, settings.database_address, file, format_name))
     with opened_database(settings, print) as admin_url:
-        sys.exit(_import(settings, admin_url, file))
+        sys.exit(_import(settings, admin_url, file, format_name))
 
 
-def _import(settings: Settings, admin_url: str, file: Path) -> int:
+def _import(settings: Settings, admin_url: str, file: Path, format_name: str | None) -> int:
     environment = settings.environment(BY_NAME["catalog-worker"], admin_url)
     command = [sys.executable, "-m", "catalog_service", "import", str(file.resolve())]
-    return subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode
+    told = ["--format", format_name] if format_name else []
+    return subprocess.run([*command, *told], env=environment, cwd=ROOT, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -30,11 +30,11 @@ def die_with_parent(signal_number: int) -> Callable[[], None] | None:
     return arrange
 
 
-def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float, *, every: float = LOOK_EVERY_SECONDS) -> bool:
     """Whether `condition` came true in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(LOOK_EVERY_SECONDS)
+        time.sleep(every)
     return True

@@ -11,7 +11,7 @@ from typing import Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from devstack.accounts import Account, accounts, client_secret, clients, demo_users
-from devstack.topology import BY_NAME, GATEWAY, HOST, METRICS_PORT, POSTGRES_PORT, SERVICES, Process, Service
+from devstack.topology import BY_NAME, GATEWAY, HOST, METRICS_PORT, POSTGRES_PORT, SERVICES, STREAM, Process, Service
 from devstack.vault import Vault
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,8 +79,13 @@ class Settings:
         return self.data / "mail"
 
     @property
+    def files(self) -> Path:
+        """Where images and uploads are, when they are nowhere else."""
+        return self.data / "files"
+
+    @property
     def postgres_port(self) -> int:
-        return self._shifted(POSTGRES_PORT)
+        return self.ports.get("postgres", self._shifted(POSTGRES_PORT))
 
     @property
     def public_url(self) -> str:
@@ -100,7 +105,7 @@ class Settings:
 
     def environment(self, process: Process, admin_url: str) -> dict[str, str]:
         """All that `process` reads; `admin_url` is the database's, as its administrator."""
-        port = {"PORT" if process.command == "web" else "HEALTH_PORT": str(self.port(process))}
+        port = {"PORT" if process.command in ("web", "stream") else "HEALTH_PORT": str(self.port(process))}
         service = next((each for each in SERVICES if each.package == process.package), None)
         own = self._of_service(service, admin_url) if service else self._of_gateway()
         return self._shared() | own | port
@@ -115,6 +120,7 @@ class Settings:
             "HOST": HOST,
             "PUBLIC_URL": self.public_url,
             **addresses,
+            "ORDER_STREAM_URL": self.address(STREAM.name),
         }
 
     def address(self, name: str) -> str:
@@ -133,7 +139,11 @@ class Settings:
             "SERVICE_CLIENT_SECRET": client_secret(self.vault, service.name),
             "MAIL_URL": self.inherited.get("MAIL_URL", f"file://{self.mail}"),
         }
-        return given | (self._of_auth() if service.name == "auth" else {})
+        own = {"auth": self._of_auth, "catalog": self._of_catalog}
+        return given | own.get(service.name, dict)()
+
+    def _of_catalog(self) -> dict[str, str]:
+        return {"STORAGE_URL": self.inherited.get("STORAGE_URL", f"file://{quote(str(self.files))}")}
 
     def _of_auth(self) -> dict[str, str]:
         admin = self.accounts["admin"]

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,10 +38,11 @@ class Child:
     pause: float = FIRST_PAUSE_SECONDS
     restarts: int = 0
 
-    def start(self, extra: Mapping[str, str] | None = None) -> None:
+    def start(self, extra: Mapping[str, str] | None = None, *, through: Sequence[str] = ()) -> None:
+        """`extra` adds to its environment; `through` names a module, with its arguments, that runs it."""
         with self.log.open("ab") as log:
             self.running = subprocess.Popen(
-                [sys.executable, "-m", self.process.package, self.process.command],
+                [sys.executable, "-m", *through, self.process.package, self.process.command],
                 env={**self.environment, **(extra or {})},
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,

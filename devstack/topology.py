@@ -52,6 +52,8 @@ def _of(service: Service) -> tuple[Process, Process]:
     )
 
 
+STREAM = Process("order-stream", "order_service", "stream", 8105)
+"""Holds the live streams, which would take all threads of order-web."""
 GATEWAY = Process("gateway", "gateway", "web", 8000, depends=tuple(f"{each.name}-web" for each in SERVICES))
-PROCESSES = (*(process for service in SERVICES for process in _of(service)), GATEWAY)
+PROCESSES = (*(process for service in SERVICES for process in _of(service)), STREAM, GATEWAY)
 BY_NAME = {process.name: process for process in PROCESSES}
