@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from common import failpoints
 from common.api import operation
 from common.config import ServiceConfig
 from common.events import published
@@ -135,7 +136,9 @@ def test_devstack_and_compose_run_the_same_processes() -> None:
     assert {f"{name}-{kind}" for name in SERVICES for kind in ("web", "worker")} | {"gateway"} <= processes | {
         "gateway"
     }
-    assert processes == {name for name in compose() if name.endswith(("-web", "-worker")) or name == "gateway"}
+    assert processes == {
+        name for name in compose() if name.endswith(("-web", "-worker", "-stream")) or name == "gateway"
+    }
 
 
 def test_common_knows_no_noun_of_the_store() -> None:
@@ -150,3 +153,16 @@ def test_common_knows_no_noun_of_the_store() -> None:
         if word.lower().startswith(nouns)
     }
     assert not guilty
+
+
+def test_fail_points_are_those_that_are_listed() -> None:
+    reached = [
+        node.args[0].value
+        for package in (*PACKAGES, "gateway", "common")
+        for path in modules(package)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "reach"
+        if isinstance(node.args[0], ast.Constant)
+    ]
+    assert set(reached) == set(failpoints.NAMES)
+    assert len(set(failpoints.NAMES)) == len(failpoints.NAMES)

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from flask import Flask, Response, abort, jsonify, request
 from joserfc import jwt
-from joserfc.jwk import RSAKey
+from joserfc.jwk import OctKey, RSAKey
 from werkzeug.serving import make_server
 
 CLIENT_ID, CLIENT_SECRET = "the-store", "only-in-tests"
@@ -23,11 +23,16 @@ CLIENT_ID, CLIENT_SECRET = "the-store", "only-in-tests"
 
 @dataclass
 class StandIn:
-    """`person` is who signs in there; `forged` are claims that the ID token gets instead of the right ones."""
+    """`person` is who signs in there; `forged` are claims that the ID token gets instead of the right ones.
+
+    It is signed by `key`, which is published, or by a forger's.
+    """
 
     url: str = ""
     person: dict[str, Any] = field(default_factory=dict)
     forged: dict[str, Any] = field(default_factory=dict)
+    algorithm: str = "RS256"
+    signed_by: RSAKey | OctKey | None = None
     key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "one"}))
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     tokens: set[str] = field(default_factory=set)
@@ -59,7 +64,9 @@ class StandIn:
     def id_token(self, asked: dict[str, str]) -> str:
         now = int(time.time())
         claims = {"iss": self.url, "aud": CLIENT_ID, "nonce": asked["nonce"], "iat": now, "exp": now + 300}
-        return jwt.encode({"alg": "RS256", "kid": "one"}, claims | self.person | self.forged, self.key)
+        header = {"alg": self.algorithm, "kid": "one"}
+        signer = self.signed_by or self.key
+        return jwt.encode(header, claims | self.person | self.forged, signer, algorithms=[self.algorithm])
 
     def bearer(self) -> str:
         self.tokens.add(token := secrets.token_urlsafe(8))

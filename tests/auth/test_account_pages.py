@@ -55,6 +55,7 @@ def test_a_page_sends_strangers_to_sign_in_and_back(browser: Browser, path: str)
     assert browser.sign_in(asked).location == path
     page = browser.http.get(path)
     assert page.status_code == 200
+    assert 'href="/logout"' in page.text
     assert "unsafe" not in page.headers["Content-Security-Policy"]
     assert page.headers["Cache-Control"] == "no-store"
     assert not re.search(r"<script>|style=|\son\w+=", page.text)

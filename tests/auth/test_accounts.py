@@ -69,6 +69,18 @@ def test_common_passwords_are_refused(password: str) -> None:
     assert "common" in (passwords.weakness(password) or "")
 
 
+@pytest.mark.parametrize("password", ["Bookstore1!", "myBookStore", "book-shop-1", "Margaret.Hale", "hale@example.com"])
+def test_what_is_tried_here_first_is_refused(password: str) -> None:
+    assert "guessed" in (passwords.weakness(password, "margaret.hale", "Hale@example.com") or "")
+    assert passwords.weakness(f"{password} and some more") is None
+
+
+def test_ones_own_name_is_no_password(session: Session) -> None:
+    with pytest.raises(Invalid) as caught:
+        register(session, username="margaret", email="margaret.hale@example.com", password="Margaret.Hale")
+    assert [each["field"] for each in caught.value.extra["errors"]] == ["password"]
+
+
 @pytest.mark.parametrize(
     ("password", "fine"), [("a" * 7, False), ("xkcd 936", True), ("🐘" * 128, True), ("b" * 129, False)]
 )
@@ -78,7 +90,8 @@ def test_length_is_the_only_other_rule(password: str, fine: bool) -> None:
 
 def test_the_list_of_common_passwords_is_worth_its_name() -> None:
     known = passwords._common()
-    assert len(known) > 2000
+    assert len(known) > 3000
+    assert {"einstein", "qweasdzxc", "swordfish1", "password!"} & known == {"einstein", "qweasdzxc", "password!"}
     assert all(len(each) >= 8 and each == each.casefold() for each in known)
 
 

@@ -111,6 +111,17 @@ def test_refreshing_rotates(client: FlaskClient, user: Any, sign_in: SignIn) -> 
     assert me(client, answer.json).status_code == 200
 
 
+def test_an_old_token_in_the_header_does_no_harm(client: FlaskClient, user: Any, sign_in: SignIn) -> None:
+    """Many a client sends its token with each request, also when it has expired and is to be replaced."""
+    old = {"Authorization": "Bearer expired"}
+    again = client.post("/api/v1/auth/login", json={"identifier": user["username"], "password": PASSWORD}, headers=old)
+    assert again.status_code == 200
+    refreshed = client.post("/api/v1/auth/refresh", json={"refresh_token": again.json["refresh_token"]}, headers=old)
+    assert refreshed.status_code == 200
+    forgotten = client.post("/api/v1/auth/password-reset", json={"email": user["email"]}, headers=old)
+    assert forgotten.status_code == 202
+
+
 def test_reuse_after_the_grace_revokes_the_family_for_good(
     client: FlaskClient, user: Any, sign_in: SignIn, database: Database
 ) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from joserfc.jwk import OctKey, RSAKey
 from sqlalchemy import func, select
 
 from auth_service.config import Federation
@@ -62,6 +63,16 @@ def test_a_new_person_gets_an_account_and_finds_it_again(
         assert (identity.provider, identity.subject) == (name, "4711")
 
 
+def test_the_same_subject_elsewhere_is_somebody_else(app: Flask, provider: StandIn, database: Database) -> None:
+    come_back(app.test_client(), provider, "google")
+    provider.person |= {"email": "other@example.com", "name": "Other Reader"}
+    http = app.test_client()
+    come_back(http, provider, "github")
+    assert "other@example.com" in http.get("/account").text
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(User)) == 2
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_matching_address_is_not_linked_without_proof(
     browser: Browser, provider: StandIn, name: str, database: Database
@@ -104,6 +115,17 @@ def test_an_id_token_for_something_else_is_refused(app: Flask, provider: StandIn
     provider.forged = forged
     answer = come_back(app.test_client(), provider, "google")
     assert (answer.status_code, "Set-Cookie" in answer.headers) == (401, False)
+
+
+@pytest.mark.filterwarnings("ignore:JWS algorithm")
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "RS256"])
+def test_an_id_token_that_is_not_signed_by_the_provider_is_refused(
+    app: Flask, provider: StandIn, algorithm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forger = {"RS256": RSAKey.generate_key(2048, {"kid": "one"}), "HS256": OctKey.generate_key(256, {"kid": "one"})}
+    monkeypatch.setattr(provider, "signed_by", forger.get(algorithm, OctKey.generate_key(256)), raising=False)
+    monkeypatch.setattr(provider, "algorithm", algorithm)
+    assert come_back(app.test_client(), provider, "google").status_code == 401
 
 
 def test_a_made_up_code_and_a_change_of_mind_are_refused(app: Flask, provider: StandIn) -> None:

@@ -13,8 +13,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
-from auth_service.domain import assurance
 from auth_service.models import SignInSession
+from common import assurance
 from common.db import Database
 from tests.auth.support import Browser, Pkce, authorization, query, register_client
 from tests.auth.test_authorize import consent_page, refusal

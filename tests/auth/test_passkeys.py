@@ -53,13 +53,13 @@ def test_a_passkey_signs_in_as_two_factors(client: FlaskClient, key: Authenticat
 def test_an_answer_counts_once(client: FlaskClient, key: Authenticator) -> None:
     begun = client.post(f"{API}/passkey/options").json
     body = {"ticket": begun["ticket"], "credential": key.get(begun["options"])}
-    assert [client.post(f"{API}/passkey", json=body).status_code for _ in range(2)] == [200, 400]
+    assert [client.post(f"{API}/passkey", json=body).status_code for _ in range(2)] == [200, 422]
 
 
 def test_a_signature_for_another_challenge_is_worth_nothing(client: FlaskClient, key: Authenticator) -> None:
     one, other = (client.post(f"{API}/passkey/options").json for _ in range(2))
     body = {"ticket": one["ticket"], "credential": key.get(other["options"])}
-    assert client.post(f"{API}/passkey", json=body).status_code == 400
+    assert client.post(f"{API}/passkey", json=body).status_code == 422
 
 
 @pytest.mark.parametrize("change", [{"origin": "https://evil.example"}, {"flags": PRESENT}, {"counter": 0}])
@@ -74,7 +74,7 @@ def test_another_site_an_unverified_person_and_a_copied_key_are_refused(
 
 def test_a_forged_signature_is_refused(client: FlaskClient, key: Authenticator) -> None:
     forger = Authenticator(credential_id=key.credential_id)
-    assert sign_in_with(client, forger).status_code == 400
+    assert sign_in_with(client, forger).status_code == 422
 
 
 def test_unknown_keys_and_nonsense_are_refused(client: FlaskClient, mine: dict[str, str], key: Authenticator) -> None:
@@ -82,12 +82,12 @@ def test_unknown_keys_and_nonsense_are_refused(client: FlaskClient, mine: dict[s
     for credential in ({}, {"id": 1}, {"id": "é"}, {"id": "AA", "response": None}):
         begun = client.post(f"{API}/passkey/options").json
         answer = client.post(f"{API}/passkey", json={"ticket": begun["ticket"], "credential": credential})
-        assert answer.status_code in (400, 401), credential
+        assert answer.status_code in (401, 422), credential
         begun = client.post(f"{API}/mfa/passkeys/options", headers=mine).json
         body = {"ticket": begun["ticket"], "credential": credential}
-        assert client.post(f"{API}/mfa/passkeys", json=body, headers=mine).status_code == 400
-    assert register(client, mine, key).status_code == 400, "registered already"
-    assert register(client, mine, Authenticator(), ticket="x").status_code == 400
+        assert client.post(f"{API}/mfa/passkeys", json=body, headers=mine).status_code == 422
+    assert register(client, mine, key).status_code == 422, "registered already"
+    assert register(client, mine, Authenticator(), ticket="x").status_code == 422
 
 
 def test_a_deactivated_person_is_not_let_in(client: FlaskClient, key: Authenticator, database: Database) -> None:

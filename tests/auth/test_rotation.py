@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from cryptography.fernet import InvalidToken
 from flask.testing import FlaskClient
+from jwt import PyJWK
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
@@ -21,8 +22,9 @@ from auth_service.domain.keys import KeyRing
 from auth_service.domain.secrecy import Vault
 from auth_service.models import SigningKey
 from auth_service.timers import keep_keys
-from common.auth import JwksKeys, TokenVerifier
+from common.auth import JwksKeys, TokenVerifier, parse_jwks
 from common.db import Database
+from common.errors import Unauthorized
 from tests.auth.support import ISSUER
 from tests.support.database import environment
 from tests.support.waiting import eventually
@@ -126,6 +128,27 @@ def test_the_command(
     assert len(client.get("/.well-known/jwks.json").json["keys"]) == 3
 
 
+def test_a_leaked_key_is_withdrawn_at_once(
+    config: AuthConfig, database: Database, admin_database_url: str, client: FlaskClient, user: Any, sign_in: Any
+) -> None:
+    keep_keys(database, config)
+    token = sign_in(user)["access_token"]
+    keys = _Published(client)
+    verifier = TokenVerifier(issuer=ISSUER, audience="bookstore-api", keys=keys)
+    verifier.verify(token)
+    with database.read() as session:
+        leaked, following = states(session)
+    environ = environment(admin_database_url, "auth", KEY_ENCRYPTION_KEY="only-in-tests-" * 4)
+    done = CliRunner(env=environ).invoke(rotate_keys, ["--withdraw", leaked])
+    assert done.exit_code == 0, done.output
+    assert following in done.output
+    keys.fetch()
+    with pytest.raises(Unauthorized):
+        verifier.verify(token)
+    verifier.verify(sign_in(user)["access_token"])
+    assert CliRunner(env=environ).invoke(rotate_keys, ["--withdraw", leaked]).exit_code == 1
+
+
 def test_under_load_no_request_is_refused(
     config: AuthConfig,
     database: Database,
@@ -171,6 +194,20 @@ def test_under_load_no_request_is_refused(
     assert refused == []
     with database.read() as session:
         assert session.scalar(text("SELECT count(*) FROM signing_keys WHERE state = 'retired'")) == 3
+
+
+class _Published:
+    """The published set, as a verifier has it that fetched it some time ago."""
+
+    def __init__(self, client: FlaskClient) -> None:
+        self._client = client
+        self.fetch()
+
+    def fetch(self) -> None:
+        self._keys = parse_jwks(self._client.get("/.well-known/jwks.json").json)
+
+    def find(self, kid: str) -> PyJWK | None:
+        return self._keys.get(kid)
 
 
 class _Answer:

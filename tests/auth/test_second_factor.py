@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -16,9 +17,10 @@ from sqlalchemy import select, update
 
 from auth_service.domain import second_factor
 from auth_service.models import RecoveryCode, SignInSession, Totp
+from common.assurance import TWO_FACTORS
 from common.db import Database, utcnow
 from tests.auth.letters import subjects
-from tests.auth.support import Browser, hidden_fields
+from tests.auth.support import Browser, Pkce, authorization, hidden_fields, query
 
 API = "/api/v1/auth"
 
@@ -164,6 +166,47 @@ def test_without_the_first_step_there_is_no_second(client: FlaskClient, enrolled
     fields = hidden_fields(client.get("/account/second-factor").text)
     answer = client.post("/account/second-factor", data=fields | {"code": clock.code(enrolled["secret"])})
     assert answer.location.startswith("/account/sign-in")
+
+
+@pytest.fixture
+def inside_with_a_password_only(browser: Browser, public_client: str, enrolled: Any, database: Database) -> Browser:
+    """Signed in before the second factor was set up."""
+    second = browser.sign_in(browser.http.get("/account"))
+    fields = hidden_fields(browser.http.get(second.location).text)
+    browser.http.post("/account/second-factor", data=fields | {"code": enrolled["codes"][0]})
+    with database.transaction() as session:
+        session.execute(update(SignInSession).values(amr=["pwd"]))
+    return browser
+
+
+def essential(*levels: str) -> str:
+    return json.dumps({"id_token": {"acr": {"essential": True, "values": list(levels)}}})
+
+
+@pytest.mark.parametrize(
+    "asked", [{"acr_values": f"urn:other {TWO_FACTORS}"}, {"claims": essential(TWO_FACTORS)}], ids=["wish", "demand"]
+)
+def test_a_client_that_asks_for_two_factors_makes_the_person_step_up(
+    inside_with_a_password_only: Browser, public_client: str, enrolled: Any, clock: Clock, asked: dict[str, str]
+) -> None:
+    browser, pkce = inside_with_a_password_only, Pkce()
+    stopped = browser.authorize(**authorization(public_client, pkce, **asked))
+    assert stopped.location.startswith("/account/step-up?return_to=%2Fauthorize")
+    code_page = browser.http.get(browser.http.get(stopped.location).location)
+    fields = hidden_fields(code_page.text)
+    stepped = browser.http.post("/account/second-factor", data=fields | {"code": clock.code(enrolled["secret"])})
+    code = query(browser.http.get(stepped.location).location)["code"]
+    tokens = browser.redeem(code, public_client, pkce).json
+    for token in (tokens["access_token"], tokens["id_token"]):
+        assert jwt.decode(token, options={"verify_signature": False})["acr"] == TWO_FACTORS
+
+
+def test_without_a_page_a_step_up_is_an_error(inside_with_a_password_only: Browser, public_client: str) -> None:
+    asked = authorization(public_client, Pkce(), acr_values=TWO_FACTORS, prompt="none")
+    refused = query(inside_with_a_password_only.authorize(**asked).location)
+    assert (refused["error"], refused["state"]) == ("unmet_authentication_requirements", "the-state")
+    fine = inside_with_a_password_only.authorize(**asked | {"acr_values": "urn:nobody:knows"})
+    assert "code" in query(fine.location)
 
 
 def test_the_pages_set_it_up_and_step_up(browser: Browser, clock: Clock, database: Database) -> None:

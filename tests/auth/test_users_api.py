@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import update
 
-from common.db import Database
+from auth_service.models import SignInSession
+from common.db import Database, utcnow
 from common.events.auth import UserErased, UserUpdated
 from tests.auth.conftest import PASSWORD
 from tests.auth.support import Browser, Pkce, query, register_client
@@ -36,6 +39,19 @@ def test_a_change_is_told_to_the_others(client: FlaskClient, own: dict[str, str]
     assert client.put(PATH, json=both, headers=own).json["email"] == "worm@example.com"
     login = {"identifier": "WORM@example.com", "password": PASSWORD}
     assert client.post("/api/v1/auth/login", json=login).status_code == 200
+
+
+def test_a_new_address_takes_a_fresh_sign_in(client: FlaskClient, own: dict[str, str], database: Database) -> None:
+    with database.transaction() as session:
+        session.execute(update(SignInSession).values(authenticated_at=utcnow() - timedelta(hours=1)))
+    same = {"username": "worm", "email": "reader@example.com"}
+    assert client.put(PATH, json=same, headers=own).status_code == 200
+    for refused in (
+        client.put(PATH, json=same | {"email": "thief@example.com"}, headers=own),
+        client.patch(PATH, json={"email": "thief@example.com"}, headers=own),
+    ):
+        assert (refused.status_code, refused.json["code"]) == (401, "sign_in_too_old")
+    assert client.get(PATH, headers=own).json["email"] == "reader@example.com"
 
 
 def test_one_may_write_ones_own_name_otherwise(client: FlaskClient, own: dict[str, str]) -> None:

@@ -6,19 +6,15 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 
 from catalog_service.domain.imports import goodbooks
 from catalog_service.domain.isbn import find_isbn13, from_stem, to_isbn13
 from catalog_service.domain.languages import to_iso639
 from catalog_service.domain.text import comparison_key, slug
 from catalog_service.events import HANDLERS
-from catalog_service.models import Base, Book
+from catalog_service.models import Book
 from catalog_service.seed import seed
-from common import inbox, outbox
 from common.events.reviews import BookRatingChanged
-from common.migrations import downgrade, upgrade
 from tests.catalog.conftest import replicated
 from tests.support.database import deliver, emitted
 
@@ -105,17 +101,3 @@ def test_the_seed_leaves_alone_what_the_shop_has_changed(client, admin, config, 
     with database.transaction() as session:
         seed(session, config)
         assert session.get(Book, book["id"]).price == Decimal("1.00")
-
-
-def test_models_and_migrations_agree(database):
-    def ours(_object, name, kind, _reflected, _compare_to):
-        return kind != "table" or name not in {*outbox.metadata.tables, *inbox.metadata.tables, "alembic_version"}
-
-    with database.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"include_object": ours})
-        assert compare_metadata(context, Base.metadata) == []
-
-
-def test_migrations_can_be_undone_and_done_again(config):
-    downgrade(config, "base")
-    upgrade(config)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from decimal import Decimal
 from uuid import UUID
 
@@ -13,11 +12,11 @@ from sqlalchemy import func, select
 
 from catalog_service.domain import stock
 from catalog_service.domain.imports import goodbooks
-from catalog_service.domain.imports.records import LONGEST_LINE, FileRefused, Records
-from catalog_service.domain.imports.run import BATCH, Import, Report
+from catalog_service.domain.imports.reading import LONGEST_RECORD, FileRefused
+from catalog_service.domain.imports.run import BATCH
 from catalog_service.models import Author, Book
 from common.events.catalog import BookAdded, BookChanged
-from tests.support.database import emitted
+from tests.catalog.conftest import replicated
 
 GOODBOOKS = "book_id,goodreads_book_id,isbn,isbn13,authors,original_publication_year,original_title,title,language_code"
 OWN = "code,isbn,title,subtitle,authors,genres,publisher,series_name,series_position,language,format,price,stock"
@@ -36,20 +35,6 @@ DIRTY = f"""{GOODBOOKS},average_rating,image_url
 11,111,,,O'Hara; DROP TABLE books,2000.0,,"L'Été, 100% ""dirty"" !",fre,4.0,
 12,112,too,few
 """
-
-
-@pytest.fixture
-def run(database, app):
-    """Imports text or bytes; gives the report and its problems."""
-
-    def run_import(content, *, dry_run=False):
-        problems = []
-        report = Report(on_problem=problems.append)
-        job = Import(database.transaction, "USD", actor="import", dry_run=dry_run)
-        job.run(Records(io.BytesIO(content.encode() if isinstance(content, str) else content)), report)
-        return report, problems
-
-    return run_import
 
 
 @pytest.fixture
@@ -99,12 +84,12 @@ def test_every_rejected_row_and_every_doubt_is_named(run):
 
 def test_the_second_run_changes_nothing_and_tells_nothing(run, database):
     run(DIRTY)
-    before = emitted(database)
+    before = replicated(database)
     assert [type(event) for event in before] == [BookAdded] * 8
     assert all(event.available == goodbooks.DEFAULT_STOCK for event in before)
     report, _ = run(DIRTY)
     assert numbers(report) == (12, 0, 0, 8, 4)
-    assert emitted(database) == before
+    assert replicated(database) == before
 
 
 def test_imported_stock_is_in_the_ledger(run, database):
@@ -119,7 +104,7 @@ def test_a_dry_run_counts_the_same_and_leaves_nothing(run, database):
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(Book)) == 0
         assert session.scalar(select(func.count()).select_from(Author)) == 0
-    assert emitted(database) == []
+    assert replicated(database) == []
 
 
 def test_what_the_shop_corrected_by_hand_stays_where_the_file_is_silent(run, client, admin, books):
@@ -149,7 +134,7 @@ def test_our_own_columns_create_and_update(run, books, client, database):
     shown = client.get(f"/api/v1/books/{book.id}").json
     assert (shown["subtitle"], shown["publisher"], shown["price"], shown["available"]) == ("A novel", None, "11.50", 3)
     assert [author["name"] for author in shown["authors"]] == ["Jane Austen", "Someone Else"]
-    changed = emitted(database)[-1]
+    changed = replicated(database)[-1]
     assert isinstance(changed, BookChanged)
     assert (changed.version, changed.price, changed.available) == (2, Decimal("11.50"), 3)
 
@@ -222,7 +207,7 @@ def test_a_byte_order_mark_capitals_and_semicolons_are_understood(run, books):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "\n", "code,title,prise\nA-1,Emma,1\n", "price\n1\n", "code,title\n" + "x" * LONGEST_LINE]
+    "content", ["", "\n", "code,title,prise\nA-1,Emma,1\n", "price\n1\n", "code,title\n" + "x" * LONGEST_RECORD]
 )
 def test_a_file_that_is_none_of_ours_is_refused(run, content):
     with pytest.raises(FileRefused):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from uuid import uuid4
 
 import pytest
@@ -82,3 +84,33 @@ def test_every_change_of_a_book_is_told_once(client, admin, database, add_book):
     assert (told[2].before, told[2].after) == ({"price": "9.99"}, {"price": "5.00"})
     assert told[1].reason == "delivery"
     assert {event.resource_id for event in told} == {book["id"]}
+
+
+@pytest.mark.parametrize(("kind", "field", "_query"), KINDS)
+@pytest.mark.parametrize("ending", ["merge", "delete"])
+def test_a_book_written_while_its_author_or_genre_goes_is_refused_or_follows(
+    app, client, admin, make, add_book, kind, field, _query, ending
+):
+    book, kept = add_book("Emma")["id"], make(kind, "Kept")["id"]
+    for number in range(5):
+        gone = make(kind, f"Gone {number}")["id"]
+        start = Barrier(2)
+
+        def write(gone=gone, start=start):
+            start.wait()
+            return app.test_client().patch(f"{API}/books/{book}", json={field: [gone]}, headers=admin)
+
+        def end(gone=gone, start=start):
+            start.wait()
+            path = f"{API}/{kind}"
+            if ending == "delete":
+                return app.test_client().delete(f"{path}/{gone}", headers=admin)
+            return app.test_client().post(f"{path}/{kept}/merge", json={"duplicate_ids": [gone]}, headers=admin)
+
+        with ThreadPoolExecutor(2) as pool:
+            written, ended = pool.submit(write), pool.submit(end)
+        codes = written.result().status_code, ended.result().status_code
+        assert codes[0] in (200, 409, 422), written.result().json
+        assert codes[1] in (200, 204, 409), ended.result().json
+        linked = {each["id"] for each in client.get(f"{API}/books/{book}").json[kind]}
+        assert (gone in linked) <= (codes[1] == 409)

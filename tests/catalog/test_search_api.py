@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 BOOKS = "/api/v1/books"
@@ -194,6 +194,8 @@ def test_facets_count_what_the_search_finds(client, admin, add_book):
 
 @pytest.mark.usefixtures("shelf")
 def test_no_text_at_all_breaks_the_search(client):
+    @example(q="-^O\x87d", field="q")
+    @example(q="odes -to'autumn", field="q")
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         q=st.one_of(st.text(max_size=60), st.text(alphabet="ab \"'-!|&:*<>()%_\\/.", max_size=40)),

@@ -211,3 +211,15 @@ def test_an_order_placed_again_is_told_the_same_decision_and_moves_nothing(add_b
     assert stock_of(book) == before
     hear(paid(held))
     assert hear(placed(held, (book, 1))) == []
+
+
+def test_a_refund_that_overtakes_its_payment_still_brings_the_books_back(hear, add_book, stock_of):
+    book, order = add_book(stock=5)["id"], uuid4()
+    hear(placed(order, (book, 3)))
+    hear(refunded(order, (book, 3)), paid(order, (book, 3)))
+    assert stock_of(book) == (5, 0)
+
+
+def test_a_refund_of_an_order_that_is_not_known_yet_is_tried_again(hear, add_book):
+    with pytest.raises(NothingReserved):
+        hear(refunded(uuid4(), (add_book()["id"], 1)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,9 +15,10 @@ from pydantic import Field
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import OperationalError
 
-from common import failpoints, outbox
+from common import outbox
 from common.api import Money, PageQuery, Request, Response, accepts, returns
 from common.app import service_app
+from common.assurance import ONE_FACTOR, TWO_FACTORS
 from common.auth import current_user, principal, public, requires, requires_user
 from common.conditional import etag, not_modified, require_match
 from common.db import Database, session, transaction
@@ -252,6 +254,19 @@ def test_a_route_asks_for_its_scopes(client: FlaskClient) -> None:
     assert client.get("/service", headers=bearer(role=None, subject="x", scopes=["replicas:read"])).status_code == 200
 
 
+def test_scopes_that_need_a_second_factor_are_challenged_for_it(config: ToyConfig, database: Database) -> None:
+    careful = service_app(
+        replace(config, step_up_scopes=frozenset({"orders:read"})), [api], keys=tokens.keys
+    ).test_client()
+    refused = careful.get("/mine", headers=bearer(acr=ONE_FACTOR))
+    assert (refused.status_code, refused.json["code"]) == (401, "second_factor_required")
+    challenge = refused.headers["WWW-Authenticate"]
+    assert f'error="insufficient_user_authentication", acr_values="{TWO_FACTORS}"' in challenge
+    assert careful.get("/mine", headers=bearer()).status_code == 401
+    assert careful.get("/mine", headers=bearer(acr=TWO_FACTORS)).status_code == 200
+    assert careful.get("/service", headers=bearer(role=None, subject="x", scopes=["replicas:read"])).status_code == 200
+
+
 def test_a_public_route_still_refuses_a_bad_token(client: FlaskClient) -> None:
     assert client.get("/who").json == {"known": False}
     assert client.get("/who", headers=bearer()).json == {"known": True}
@@ -310,10 +325,6 @@ def test_the_api_describes_itself(client: FlaskClient) -> None:
     assert document["components"]["schemas"]["NoteIn"]["required"] == ["subject", "number"]
     assert document["paths"]["/mine"]["get"]["security"] == [{"bearer": ["orders:read"]}, {"dpop": ["orders:read"]}]
     assert "/livez" not in document["paths"]
-
-
-def test_fail_points_have_each_a_name_of_their_own() -> None:
-    assert len(set(failpoints.NAMES)) == len(failpoints.NAMES)
 
 
 def test_sessions_see_only_their_schema(database: Database) -> None:

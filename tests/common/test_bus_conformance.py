@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pika.exceptions import ChannelClosedByBroker
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -29,7 +30,7 @@ from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 WORKER = [sys.executable, "-c", "from tests.common import toy; toy.run()", "worker"]
-CRASH_SITES = [name for name in failpoints.NAMES if not name.startswith("request.")]
+CRASH_SITES = [name for name in failpoints.NAMES if not name.startswith(("request.", "payment."))]
 
 
 @contextmanager
@@ -204,3 +205,28 @@ def test_what_is_no_event_at_all_goes_to_the_dead_letter_queue(database: Databas
         eventually(lambda: bus.set_aside(chosen.queue) == 1)
     bus.remove(chosen.queue)
     bus.close()
+
+
+@pytest.mark.rabbitmq
+def test_the_exchanges_go_with_the_last_queue() -> None:
+    from common.bus.rabbitmq import RabbitMQBus
+    from tests.common.conftest import rabbitmq_url
+
+    bus = RabbitMQBus(rabbitmq_url(), "tests")
+    for queue in ("one", "other"):
+        bus.declare(queue, [Noted.name])
+    left = []
+    for queue in ("one", "other"):
+        bus.remove(queue)
+        left.append([each for each in (bus.exchange, f"{bus.exchange}.dead") if exists(bus, each)])
+    assert left == [[bus.exchange, f"{bus.exchange}.dead"], []]
+    bus.close()
+
+
+def exists(bus: Any, exchange: str) -> bool:
+    with bus._channel() as channel:
+        try:
+            channel.exchange_declare(exchange, passive=True)
+        except ChannelClosedByBroker:
+            return False
+    return True

@@ -5,18 +5,21 @@ from __future__ import annotations
 import socketserver
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from common import mail
 from common.db import Database, utcnow
+from common.ids import first_id, new_id
 from devstack.ports import free_port
+from tests.common.toy import ToyConfig
 
 SENDER = "Bookstore <shop@bookstore.example>"
 
@@ -158,3 +161,27 @@ def test_without_a_server_mails_are_files(posted: Database, tmp_path: Path) -> N
     (tmp_path / "taken").write_text("a file where the folder should be")
     with pytest.raises(mail.NotSent):
         mail.FolderMailer(tmp_path / "taken").send(EmailMessage())
+
+
+def test_what_is_over_is_removed_after_a_while_and_what_waits_is_not(
+    posted: Database, smtp: SmtpServer, config: ToyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail, "REMOVED_AT_ONCE", 2)
+    long_ago = utcnow() - config.mail_retention - timedelta(minutes=1)
+    with posted.transaction() as session:
+        session.execute(mail.table.delete())
+    for state_of_it in ("sent_at", "sent_at", "failed_at", "claimed_at", None):
+        write(posted, long_ago, state_of_it)
+    write(posted, utcnow() - config.mail_retention + timedelta(minutes=1), "sent_at")
+    mail.prune_mail(posted, config)
+    with posted.read() as session:
+        kept = session.scalars(select(mail.table.c.key).order_by(mail.table.c.id)).all()
+    assert [key.partition(":")[0] for key in kept] == ["None", "sent_at"]
+
+
+def write(database: Database, at: datetime, state_of_it: str | None) -> None:
+    id = UUID(int=first_id(at).int + new_id().int % 2**64)
+    row = {"id": id, "key": f"{state_of_it}:{id}", "recipient": "a@example.com", "subject": "", "text": "", "html": ""}
+    row |= {"created_at": at, "due_at": at, **({state_of_it: at} if state_of_it else {})}
+    with database.transaction() as session:
+        session.execute(mail.table.insert().values(row))

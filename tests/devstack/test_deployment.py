@@ -120,7 +120,7 @@ def test_the_image_runs_as_nobody_in_particular_and_holds_one_service() -> None:
     recipe = (ROOT / "deploy" / "Dockerfile").read_text()
     assert re.search(r"^USER 10001:10001$", recipe, re.MULTILINE)
     copied = re.findall(r"^COPY (\S+)", recipe, re.MULTILINE)
-    assert copied == ["requirements/run.txt", "common", "${SERVICE}"]
+    assert copied == ["requirements/image.txt", "common", "${SERVICE}"]
     allowed = (ROOT / "deploy" / "Dockerfile.dockerignore").read_text().splitlines()
     assert {f"!{each.package}" for each in SERVICES} <= set(allowed)
     assert allowed[0] == "*"

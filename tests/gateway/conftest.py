@@ -21,7 +21,9 @@ from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 BODY_LIMIT = 200_000
+FILES_LIMIT = 900_000
 ANSWER_SECONDS = 1.0
+START_SECONDS = 60.0
 SHOP = "https://shop.example"
 
 
@@ -50,15 +52,17 @@ def free_port() -> int:
 def running_gateway(services: dict[str, StandIn], **environment: str) -> Iterator[RunningGateway]:
     port, metrics_port = free_port(), free_port()
     urls = {f"{name.upper()}_URL": service.url for name, service in services.items()}
+    urls |= {"ORDER_STREAM_URL": services["order"].url} if "order" in services else {}
     settings = {"PORT": str(port), "METRICS_PORT": str(metrics_port), "PUBLIC_URL": ISSUER, "LOG_LEVEL": "ERROR"}
     settings |= {"SERVICE_CLIENT_SECRET": "only-in-tests"}
-    settings |= {"BODY_LIMIT": str(BODY_LIMIT), "CORS_ORIGINS": SHOP, "PYTHONPATH": str(ROOT)}
+    settings |= {"BODY_LIMIT": str(BODY_LIMIT), "FILES_LIMIT": str(FILES_LIMIT)}
+    settings |= {"CORS_ORIGINS": SHOP, "PYTHONPATH": str(ROOT)}
     settings |= {"UPSTREAM_ANSWER_SECONDS": str(ANSWER_SECONDS), "UPSTREAM_CONNECT_SECONDS": "0.5"}
     environ = {"PATH": os.environ["PATH"]} | settings | urls | environment
     process = subprocess.Popen([sys.executable, "-m", "gateway", "web"], cwd=ROOT, env=environ)
     running = RunningGateway(port, metrics_port, process, services)
     try:
-        eventually(lambda: accepts_connections(port))
+        eventually(lambda: accepts_connections(port), within=START_SECONDS)
         yield running
     finally:
         process.terminate()

@@ -67,7 +67,7 @@ def test_the_merged_document_is_served(gateway: RunningGateway) -> None:
 def test_the_events_are_described() -> None:
     described = asyncapi.document()
     assert described["asyncapi"].startswith("3.")
-    assert set(described["channels"]) == set(published())
+    assert set(described["channels"]) == set(published()) | {"live.events", "live.socketio"}
     references = set(re.findall(r'"\$ref":"#/([^"]+)"', orjson.dumps(described).decode()))
     for reference in references:
         node: Any = described
@@ -114,7 +114,9 @@ def test_health_tells_of_every_process(gateway: RunningGateway) -> None:
     well = dict.fromkeys(("status", "web", "database", "worker", "bus"), "ok")
     expected = well | {"inbox_depth": 0.0, "dead_letters": 1.0, "outbox_age_seconds": 0.5, "outbox_depth": 3.0}
     eventually(lambda: health_of_services(gateway, 200).get("order") == expected)
-    assert health_of_services(gateway, 200) == dict.fromkeys(("auth", "catalog", "order", "review"), expected)
+    stream = dict.fromkeys(("status", "web", "database"), "ok")
+    services = dict.fromkeys(("auth", "catalog", "order", "review"), expected)
+    assert health_of_services(gateway, 200) == services | {"order-stream": stream}
     worker.on("/readyz", lambda exchange: exchange.answer(b"{}", b"503 Service Unavailable"))
     services = eventually(lambda: health_of_services(gateway, 503))
     assert services["order"] == expected | {"status": "down", "worker": "down"}

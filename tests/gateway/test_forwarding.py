@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from tests.gateway.client import head
-from tests.gateway.conftest import BODY_LIMIT, RunningGateway
+from tests.gateway.conftest import BODY_LIMIT, FILES_LIMIT, RunningGateway
 from tests.gateway.standin import OK, Exchange, StandIn
 from tests.support.waiting import eventually
 
@@ -56,6 +56,19 @@ def test_a_chunked_body_arrives_whole(gateway: RunningGateway, token: str) -> No
 
 
 @pytest.mark.parametrize("framing", ["chunked", "sized"])
+def test_a_webhook_arrives_byte_for_byte_with_its_signature(gateway: RunningGateway, framing: str) -> None:
+    """What is signed is the body's bytes: spaces, escapes and line ends included. Its credentials are not ours."""
+    signed = b'{ "id" :"evt_1",\r\n "name":"\xc3\xbc \\u00fc\t" }\n'
+    chunked = b"%X\r\n%b\r\n0\r\n\r\n" % (len(signed), signed)
+    body = chunked if framing == "chunked" else signed
+    length = "Transfer-Encoding: chunked" if framing == "chunked" else f"Content-Length: {len(signed)}"
+    fields = ("Stripe-Signature: t=1,v1=ab,v0=cd", "Authorization: Basic eDp5")
+    seen = gateway.ask("POST", "/api/v1/payments/webhook/stripe", length, *fields, body=body).json()
+    assert seen["body"].encode("latin-1") == signed
+    assert ["Stripe-Signature", "t=1,v1=ab,v0=cd"] in seen["fields"]
+
+
+@pytest.mark.parametrize("framing", ["chunked", "sized"])
 def test_a_large_body_is_passed_on_while_it_arrives(gateway: RunningGateway, token: str, framing: str) -> None:
     """The service has the first part before the client has sent the last."""
     first, last = b"a" * 70_000, b"b" * 1000
@@ -85,6 +98,19 @@ def test_a_body_over_the_limit_is_refused(gateway: RunningGateway, order: StandI
     reply = gateway.ask("POST", "/api/v1/orders", token, f"Content-Length: {BODY_LIMIT + 1}")
     assert (reply.status, reply.json()["code"], reply.fields["Connection"]) == (413, "too_large", "close")
     assert not order.seen
+
+
+def test_where_several_files_may_come_the_limit_is_another(
+    gateway: RunningGateway, catalog: StandIn, token: str
+) -> None:
+    body = b"x" * (BODY_LIMIT + 1)
+    for path in ("/api/v1/books/5/images", "/api/v1/admin/imports"):
+        taken = gateway.ask("POST", path, token, f"Content-Length: {len(body)}", body=body)
+        assert (taken.status, len(taken.json()["body"])) == (200, len(body))
+        reply = gateway.ask("POST", path, token, f"Content-Length: {FILES_LIMIT + 1}")
+        assert (reply.status, reply.json()["code"]) == (413, "too_large")
+    assert gateway.ask("POST", "/api/v1/uploads", token, f"Content-Length: {BODY_LIMIT + 1}").status == 413
+    assert len(catalog.seen) == 2
 
 
 def test_a_chunked_body_over_the_limit_is_refused_when_it_shows(

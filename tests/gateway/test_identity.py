@@ -106,6 +106,12 @@ def test_a_good_token_is_passed_on(gateway: RunningGateway, token: str) -> None:
     assert ["Authorization", token.partition(": ")[2]] in gateway.ask("GET", "/api/v1/orders", token).json()["fields"]
 
 
+@pytest.mark.parametrize("action", ["register", "login", "refresh", "password-reset/confirm", "verify-email"])
+def test_who_gets_a_new_token_may_still_send_the_old_one(gateway: RunningGateway, action: str) -> None:
+    old = tokens.sign(tokens.claims(exp=int(time.time()) - 60))
+    assert gateway.ask("POST", f"/api/v1/auth/{action}", f"Authorization: Bearer {old}").status == 200
+
+
 @pytest.mark.parametrize("target", ["/token", "/revoke", "/introspect", "/par"])
 def test_client_credentials_are_for_the_service_to_judge(gateway: RunningGateway, target: str) -> None:
     seen = gateway.ask("POST", target, "Authorization: Basic YTpi", "Content-Length: 0").json()

@@ -96,6 +96,7 @@ def test_a_head_is_understood_or_refused(text: str) -> None:
 def test_every_mistake_in_the_settings_is_named() -> None:
     wrong = {"CATALOG_URL": "https://x/y", "BODY_LIMIT": "0", "CORS_ORIGINS": "shop.example", "TRUSTED_NETWORKS": "x"}
     wrong |= {"UPSTREAM_ANSWER_SECONDS": "never", "ORDER_WORKER_URL": "ftp://x", "METRICS_PORT": "70000"}
+    wrong |= {"FILES_LIMIT": "x"}
     with pytest.raises(ConfigError) as error:
         GatewayConfig.from_env(wrong)
     assert [name for name in wrong if name not in str(error.value)] == []
@@ -108,6 +109,7 @@ def test_the_defaults_fit_a_store_on_one_machine() -> None:
         "catalog": "http://127.0.0.1:8102",
         "order": "http://127.0.0.1:8103",
         "review": "http://127.0.0.1:8104",
+        "order-stream": "http://127.0.0.1:8105",
     }
     assert config.cors_origins == frozenset()
 

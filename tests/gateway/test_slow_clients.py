@@ -116,4 +116,4 @@ def test_a_stop_finishes_what_was_begun_and_lets_go_of_the_rest(impatient: Runni
         assert streaming.is_closed()
         finish.set()
         assert response.read() == b"done"
-    assert impatient.process.wait(5) == 0
+    assert impatient.process.wait(20) == 0

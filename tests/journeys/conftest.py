@@ -10,10 +10,10 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg2
 import pytest
 
+from devstack.tcp_proxy import TcpProxy
 from tests.support.database import fresh_database
 from tests.support.shopper import Person, Staff
 from tests.support.stack import Stack
-from tests.support.tcp_proxy import TcpProxy
 
 BUSES = ["postgres", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)]
 

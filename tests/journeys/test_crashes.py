@@ -15,10 +15,10 @@ import pytest
 import requests
 
 from common.failpoints import EXIT_STATUS
+from devstack.tcp_proxy import TcpProxy
 from tests.journeys.ledger import is_quiet, outcomes, require_balance, stock
 from tests.support.shopper import Person, Staff
 from tests.support.stack import Stack
-from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import eventually
 
 Query = Callable[..., list[Any]]
@@ -96,6 +96,49 @@ def test_a_request_whose_process_crashes_can_be_sent_again(
     place(buyer, book, "again")
     eventually(lambda: outcomes(query, book) == {"CONFIRMED": 1}, within=20)
     assert stock(query, book) == (1, 1)
+
+
+@pytest.mark.parametrize("site", ["payment.after_charge", "payment.after_refund"])
+def test_money_moves_once_though_all_who_move_it_crash_behind_the_provider(
+    store: Stack, admin: Staff, buyer: Person, query: Query, site: str
+) -> None:
+    """The request dies when the provider has done it, and so does the worker that takes it up."""
+    book = admin.add_book(f"Moved at {site}", on_hand=1)
+    order_id = place(buyer, book, "first")
+    eventually(lambda: outcomes(query, book) == {"CONFIRMED": 1}, within=20)
+    path, body, end = "pay", {"payment_method": "tok_visa"}, "PAID"
+    if site == "payment.after_refund":
+        assert buyer.send("POST", f"/orders/{order_id}/pay", body).status_code == 200
+        path, body, end = "cancel", None, "REFUNDED"
+    for process in ("order-web", "order-worker"):
+        store.restart(process, FAIL_POINT=site)
+    assert buyer.send("POST", f"/orders/{order_id}/{path}", body).status_code in (502, 503)
+    make_due(query)
+    assert store.exit_status("order-worker") == EXIT_STATUS
+    store.restart("order-web")
+    store.start("order-worker")
+    make_due(query)
+    eventually(lambda: outcomes(query, book) == {end: 1}, within=30)
+    assert moved(query, order_id) == (1, 10, 1 if end == "REFUNDED" else 0, 10 if end == "REFUNDED" else 0)
+
+
+def make_due(query: Query) -> None:
+    """Time passes for what the provider has not been asked about lately."""
+    for table in ("payments", "refunds"):
+        query(
+            f"UPDATE orders.{table} SET created_at = created_at - interval '1 hour',"
+            " asked_at = asked_at - interval '1 hour' RETURNING 1"
+        )
+
+
+def moved(query: Query, order_id: str) -> tuple[Any, ...]:
+    """What the provider has charged and given back for an order: how often, and how much."""
+    statement = """
+        SELECT count(DISTINCT c.key), max(c.amount), count(r.key), coalesce(sum(r.amount), 0)
+        FROM orders.payments p JOIN orders.simulated_charges c ON c.key = p.id::text
+        LEFT JOIN orders.simulated_refunds r ON r.charge = c.key WHERE p.order_id = %s"""
+    (found,) = query(statement, order_id)
+    return tuple(found)
 
 
 def test_killing_any_process_at_any_moment_loses_doubles_and_oversells_nothing(

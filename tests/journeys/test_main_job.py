@@ -94,5 +94,5 @@ def test_the_order_and_the_review_replicas_can_be_rebuilt_in_use(store: Stack, q
 def test_health_tells_of_every_service(store: Stack) -> None:
     health = eventually(lambda: (a := requests.get(f"{store.gateway}/health", timeout=10)).ok and a.json(), within=20)
     assert {name: found["status"] for name, found in health["services"].items()} == dict.fromkeys(
-        ("auth", "catalog", "order", "review"), "ok"
+        ("auth", "catalog", "order", "order-stream", "review"), "ok"
     )

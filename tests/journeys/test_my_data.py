@@ -15,7 +15,8 @@ def test_export_and_erasure(admin: Staff, buyer: Person, query: object) -> None:
     assert held["auth"]["account"]["id"] == buyer.get("/auth/me")["id"]
     assert [each["id"] for each in held["orders"]["orders"]] == [order["id"]]
     assert [each["book_id"] for each in held["reviews"]["reviews"]] == [book]
-    assert held["catalog"] == {"stock_movements": []}
+    assert [each["email"] for each in held["catalog"].pop("contact")] == [held["auth"]["account"]["email"]]
+    assert held["catalog"] == {name: [] for name in ("stock_movements", "uploads", "imports", "suggestions")}
     buyer.send("DELETE", "/users/me").raise_for_status()
     user_id = held["auth"]["account"]["id"]
 

@@ -103,6 +103,11 @@ def test_a_code_is_refused_with_its_reason(shop: Shop, book: UUID) -> None:
         assert answer.json["reason"] == reason
 
 
+def test_a_number_is_no_time(shop: Shop) -> None:
+    promotion = {"code": "SPRING", "kind": "percent", "value": "10", "ends_at": "1700000000"}
+    assert shop.send("POST", "/admin/promotions", promotion, staff=True).status_code == 422
+
+
 def test_limits_hold_under_parallel_orders(shop: Shop, book: UUID) -> None:
     promotion = promote(shop, limit_total=3)
     with ThreadPoolExecutor(8) as pool:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import ModuleType
 from uuid import UUID
+
+import pytest
 
 from common.db import Database
 from common.ids import new_id
-from order_service import invoice_pdf
+from order_service import invoice_pdf, packing_slip_pdf
 from order_service.models import Invoice, Order, OrderItem
+from order_service.pdf import Document
 from tests.order.shop import Shop
 from tests.support.tokens import bearer
+
+FOREIGN = ("戦争と平和", "三体", "채식주의자", "ألف ليلة وليلة", "כתר, אחד", "สี่แผ่นดิน", "গোরা")
 
 
 def documents(shop: Shop, order_id: str) -> list[tuple[str, str]]:
@@ -60,20 +66,38 @@ def test_many_lines_and_letters_beyond_latin() -> None:
     assert invoice_pdf.render(*example()).count(b"/Type /Page\n") == 2
 
 
-def example() -> tuple[Order, Invoice, str]:
-    """An order of 60 lines."""
+@pytest.mark.parametrize("title", FOREIGN)
+@pytest.mark.parametrize("module", [invoice_pdf, packing_slip_pdf])
+def test_titles_in_every_script_are_printed(module: ModuleType, title: str, caplog: pytest.LogCaptureFixture) -> None:
+    order, invoice, seller = example(title, lines=1)
+    written = module.render(order, invoice, seller) if module is invoice_pdf else module.render(order, seller)
+    assert written.startswith(b"%PDF-")
+    assert "missing" not in caplog.text
+    assert written.count(b"/FontFile") > 1
+
+
+def test_other_fonts_are_loaded_only_for_those_who_need_them() -> None:
+    now = datetime.now(UTC)
+    assert len(Document("Invoice", now, "Emma Žluťoučký गोदान Война").fonts) == 1
+    assert len(Document("Invoice", now, "Emma ألف 三体 戦争と平和").fonts) == 3
+
+
+def example(*titles: str, lines: int = 60) -> tuple[Order, Invoice, str]:
+    """An order with these titles, or with others beyond Latin, over and over."""
     now, price, zero = datetime.now(UTC), Decimal("12.99"), Decimal("0.00")
-    titles = (
+    titles = titles or (
         "Žluťoučký kůň",
         "Война и мир",
         "Ἰλιάς",
         "Straße & Œuvre — a title that is so long that it needs two",
     )
     items = [
-        OrderItem(position=n, book_id=new_id(), title=titles[n % 4], quantity=1, unit_price=price, line_total=price)
-        for n in range(60)
+        OrderItem(
+            position=n, book_id=new_id(), title=titles[n % len(titles)], quantity=1, unit_price=price, line_total=price
+        )
+        for n in range(lines)
     ]
-    total = price * 60
+    total = price * lines
     address = {"name": "Đặng Thị", "line1": "Hauptstraße 1", "postal_code": "10115", "city": "Łódź", "country": "PL"}
     order = Order(
         number="2026-000001", items=items, subtotal=total, discount=zero, shipping=zero, tax=zero, total=total,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from uuid import UUID
 
 from common.db import Database
-from common.events.auth import UserErased
+from common.events.auth import UserErased, UserRegistered
+from common.ids import new_id
 from order_service.events import HANDLERS
+from tests.order.conftest import told
 from tests.order.shop import Shop
 from tests.support.database import deliver
 from tests.support.tokens import bearer
@@ -30,11 +32,25 @@ def test_an_erased_persons_orders_stay_without_a_name(shop: Shop, book: UUID, da
     order_id = shop.post("/orders", {"items": lines, "shipping_address": address}).json["id"]
     shop.post("/cart/items", {"book_id": str(book), "quantity": 2})
     assert shop.post("/addresses", address).status_code == 201
+    gone = told(new_id(), available=0)
+    deliver(database, HANDLERS, gone)
+    deliver(database, HANDLERS, UserRegistered(user_id=shop.user_id, username="Ada", email="a@b.c", role="customer"))
+    assert shop.post("/wishlist", {"book_id": str(book)}).status_code == 201
+    assert shop.post("/prebooks", {"book_id": str(gone.book_id), "quantity": 1}).status_code == 201
+    before = shop.client.get(f"/internal/users/{shop.user_id}/data", headers=SERVICE).json
+    assert all(before.values())
     for _ in range(2):
         deliver(database, HANDLERS, UserErased(user_id=shop.user_id))
     held = shop.client.get(f"/internal/users/{shop.user_id}/data", headers=SERVICE).json
-    assert held == {"orders": [], "cart": [], "addresses": []}
+    assert not any(held.values())
     assert shop.get(f"/orders/{order_id}").status_code == 404
     (kept,) = shop.get("/admin/orders", staff=True).json["items"]
     assert (kept["id"], kept["shipping_address"]) == (order_id, None)
     assert str(shop.user_id) not in str(kept)
+
+
+def test_an_erased_person_bought_nothing(shop: Shop, book: UUID, database: Database) -> None:
+    shop.paid(book)
+    assert len(shop.client.get("/internal/purchases", headers=SERVICE).json["items"]) == 1
+    deliver(database, HANDLERS, UserErased(user_id=shop.user_id))
+    assert shop.client.get("/internal/purchases", headers=SERVICE).json["items"] == []

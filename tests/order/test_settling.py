@@ -20,7 +20,7 @@ from order_service.domain import books
 from order_service.events import HANDLERS
 from order_service.models import Book, Payment, PaymentStatus
 from order_service.payments import processing
-from order_service.payments.provider import Charge
+from order_service.payments.provider import Charge, Return
 from order_service.payments.simulator import Simulator
 from order_service.timers import finish_payments
 from tests.order.conftest import told
@@ -43,10 +43,10 @@ class Provider(Simulator):
         self.afterwards()
         return charged
 
-    def refund(self, key: str, charge_key: str, amount: Decimal) -> None:
+    def refund(self, key: str, reference: str, amount: Decimal, currency: str) -> Return:
         if self.away:
             raise Unavailable
-        super().refund(key, charge_key, amount)
+        return super().refund(key, reference, amount, currency)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def change(database: Database, statement: str, **values: object) -> None:
 def finish(database: Database, config: OrderConfig) -> None:
     """What the worker's timer does about whatever has been open for an hour."""
     for table in ("payments", "refunds"):
-        change(database, f"UPDATE {table} SET created_at = created_at - interval '1 hour'")
+        change(database, f"UPDATE {table} SET created_at = created_at - interval '1 hour', asked_at = NULL")
     finish_payments(database, config)
 
 

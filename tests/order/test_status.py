@@ -167,7 +167,8 @@ def test_money_that_comes_after_the_cancellation_goes_back(
     shop: Shop, database: Database, config: OrderConfig, book: UUID
 ) -> None:
     order_id = shop.confirmed(book)
-    attempt(database, order_id)
+    payment_id = attempt(database, order_id)
+    open_provider(config, database).charge(str(payment_id), Decimal("12.99"), "USD", "tok_visa")
     assert shop.post(f"/orders/{order_id}/cancel").json["status"] == "CANCELLED"
     finish_payments(database, config)
     with database.transaction() as session:

@@ -31,6 +31,9 @@ def test_a_buyer_reviews_a_book(database: Database, client: FlaskClient) -> None
         "body": "Read twice.",
         "verified_purchase": True,
         "helpful_count": 0,
+        "contains_spoiler": False,
+        "is_hidden": False,
+        "hidden_reason": None,
         "created_at": "",
         "updated_at": "",
     }
@@ -309,6 +312,14 @@ def test_openapi_describes_every_route(client: FlaskClient) -> None:
         "/api/v1/reviews",
         "/api/v1/reviews/{id}",
         "/api/v1/reviews/{id}/helpful",
+        "/api/v1/reviews/{id}/report",
         "/api/v1/books/{id}/reviews",
+        "/api/v1/admin/reviews",
+        "/api/v1/admin/reviews/alerts",
+        "/api/v1/admin/reviews/bulk-delete",
+        "/api/v1/admin/reviews/{id}",
+        "/api/v1/admin/reviews/{id}/hide",
+        "/api/v1/admin/reviews/{id}/reports",
+        "/api/v1/admin/reviews/{id}/restore",
     }
     assert set(document["components"]["schemas"]["Histogram"]["properties"]) == {"1", "2", "3", "4", "5"}

@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 from common import outbox
 from common.events.reviews import BookRatingChanged
 from common.ids import new_id
-from review_service.domain import purchases, ratings, reviewers, reviews, votes
+from review_service.domain import moderation, purchases, ratings, reports, reviewers, reviews, votes
 from review_service.domain.purchases import Bought
 from review_service.domain.reviews import AlreadyReviewed, PurchaseRequired
-from review_service.models import BookRating, HelpfulVote, Purchase, Review, Reviewer
+from review_service.models import BookRating, HelpfulVote, Purchase, Review, Reviewer, ReviewReport
 from tests.review.factories import write
 
 
@@ -81,10 +81,8 @@ def test_an_average_is_rounded_half_up_to_two_places(session: Session) -> None:
 
 
 Step = tuple[str, int, int, int]
-STEPS = st.lists(
-    st.tuples(st.sampled_from(["write", "change", "delete"]), st.integers(0, 3), st.integers(0, 1), st.integers(1, 5)),
-    max_size=25,
-)
+VERBS = st.sampled_from(["write", "change", "delete", "hide", "show"])
+STEPS = st.lists(st.tuples(VERBS, st.integers(0, 3), st.integers(0, 1), st.integers(1, 5)), max_size=25)
 
 
 @given(steps=STEPS)
@@ -92,6 +90,7 @@ STEPS = st.lists(
 def test_ratings_equal_a_recount_after_any_steps(session: Session, steps: list[Step]) -> None:
     books, users = [new_id(), new_id()], [new_id() for _ in range(4)]
     written: dict[tuple[UUID, UUID], tuple[UUID, int]] = {}
+    hidden: set[tuple[UUID, UUID]] = set()  # kept when the review is deleted: the next one is hidden too
     for what, who, which, stars in steps:
         key = (users[who], books[which])
         if what == "write" and key not in written:
@@ -101,9 +100,15 @@ def test_ratings_equal_a_recount_after_any_steps(session: Session, steps: list[S
             written[key] = written[key][0], stars
         elif what == "delete" and key in written:
             reviews.delete(session, reviews.to_change(session, written.pop(key)[0]), by=key[0])
+        elif what == "hide" and key in written:
+            moderation.hide(session, reviews.to_change(session, written[key][0]), actor=new_id(), reason="Abuse")
+            hidden.add(key)
+        elif what == "show" and key in written:
+            moderation.restore(session, reviews.to_change(session, written[key][0]), actor=new_id(), reason=None)
+            hidden.discard(key)
     assert not ratings.disagreements(session)
     for book in books:
-        expected = [stars for (_, of), (_, stars) in written.items() if of == book]
+        expected = [stars for key, (_, stars) in written.items() if key[1] == book and key not in hidden]
         histogram = ratings.summary(session, book)["histogram"]
         assert histogram == {str(stars): expected.count(stars) for stars in range(1, 6)}
 
@@ -116,11 +121,27 @@ def test_a_recount_finds_a_rating_that_is_wrong(session: Session) -> None:
     assert (found.book_id, found.kept, found.counted) == (book, [0, 0, 1, 0, 1], [0, 0, 1, 0, 0])
 
 
+def test_a_repair_makes_a_rating_right_and_tells_it(session: Session) -> None:
+    book, unknown = new_id(), new_id()
+    for stars in (3, 5):
+        write(session, book, rating=stars)
+    reviews.hide(session, reviews.to_change(session, write(session, book, rating=1)), new_id(), "Abuse")
+    session.execute(text("UPDATE book_ratings SET stars_5 = 0, stars_1 = 9"))
+    for id in (book, unknown):
+        ratings.repair(session, id)
+    assert not ratings.disagreements(session)
+    (*_, repaired, empty) = rating_events(session)
+    assert (repaired.version, repaired.count, str(repaired.average)) == (5, 2, "4.00")
+    assert (empty.version, empty.count, empty.average) == (1, 0, None)
+
+
 @pytest.mark.parametrize(
     "statement",
     [
         "UPDATE reviews SET rating = 6",
         "UPDATE reviews SET helpful_count = -1",
+        "UPDATE reviews SET report_count = -1",
+        "UPDATE reviews SET hidden_at = now()",
         "UPDATE book_ratings SET stars_4 = -1",
     ],
 )
@@ -169,12 +190,14 @@ def test_erasing_a_person_leaves_nothing_of_them_and_ratings_right(session: Sess
     write(session, book, user=user, rating=1)
     others = write(session, kept)
     votes.vote(session, reviews.to_change(session, others), user)
+    reports.report(session, reviews.to_change(session, others), user, "Spam")
     session.flush()
     reviewers.erase(session, user)
     session.expire_all()
-    for table in (Review, Purchase, HelpfulVote, Reviewer):
+    for table in (Review, Purchase, HelpfulVote, ReviewReport, Reviewer):
         assert not session.scalar(select(func.count()).select_from(table).where(table.user_id == user))
-    assert session.get_one(Review, others).helpful_count == 0
+    kept_review = session.get_one(Review, others)
+    assert (kept_review.helpful_count, kept_review.report_count) == (0, 0)
     assert session.get_one(BookRating, book).review_count == 0
     assert rating_events(session)[-1].count == 0
     assert not ratings.disagreements(session)

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import delete, select, text
 
 from common.db import Database
+from common.events.reviews import BookRatingChanged
 from common.ids import new_id
 from review_service import commands
 from review_service.config import ReviewConfig
@@ -21,7 +22,7 @@ from review_service.models import Purchase
 from review_service.peers import Orders
 from tests.review.factories import buy, paid, post, refunded
 from tests.review.peer import Peer
-from tests.support.database import deliver
+from tests.support.database import deliver, emitted
 
 
 def bought(user: UUID | None = None, book: UUID | None = None) -> Bought:
@@ -205,3 +206,9 @@ def test_check_ratings_ends_with_1_only_when_one_is_wrong(
     result = CliRunner().invoke(commands.check_ratings)
     assert result.exit_code == 1
     assert str(book) in result.output
+    fixed = CliRunner().invoke(commands.check_ratings, ["--fix"])
+    assert (fixed.exit_code, fixed.output.splitlines()[-1]) == (0, "1 recounted and told again")
+    assert CliRunner().invoke(commands.check_ratings).output == "every rating agrees with a recount\n"
+    told = emitted(database)[-1]
+    assert isinstance(told, BookRatingChanged)
+    assert (told.book_id, told.version, told.count) == (book, 2, 1)

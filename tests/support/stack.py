@@ -9,25 +9,26 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-import pika
-
 from devstack.accounts import Account
+from devstack.chaos.brokers import remove_names
 from devstack.ports import free_port
 from devstack.process import wait_until
 from devstack.settings import NOT_INHERITED, ROOT, Settings
 from devstack.store import StartFailed, Store
 from devstack.supervisor import Child, wait_until_ready
-from devstack.topology import BY_NAME, SERVICES
+from devstack.topology import BY_NAME
 from tests.support.database import fresh_database
 
 READY_SECONDS = 60
 COMMAND_SECONDS = 60
 SHOWN_LINES = 30
+LASTING = {"ACCESS_TOKEN_SECONDS": "3600"}
+"""Who signed in when the tests began is signed in when they end, however busy the machine is."""
 
 
 class Stack:
@@ -54,7 +55,7 @@ class Stack:
             given_bus=_with_namespace(bus_url, self._namespace) if bus_url else None,
             role_suffix=f"_{suffix}",
             ports={name: free_port() for name in (*BY_NAME, "metrics")},
-            inherited=_inherited() | dict(environment or {}),
+            inherited=_inherited() | LASTING | dict(environment or {}),
         )
         self._own = own or {}
         self._store = Store(self.settings, lambda _: None, [BY_NAME[name] for name in names])
@@ -107,6 +108,22 @@ class Stack:
     def restart(self, name: str, **environment: str) -> None:
         self.kill(name, signal.SIGTERM)
         self.start(name, **environment)
+
+    @contextmanager
+    def another(self, name: str, **environment: str) -> Iterator[str]:
+        """One more instance of a process that runs already; its base URL."""
+        first, port = self._child(name), free_port()
+        log = self.directory / f"{name}-{port}.log"
+        child = Child(first.process, port, {**first.environment, "PORT": str(port), **environment}, log)
+        child.start()
+        try:
+            if wait_until_ready([child], READY_SECONDS, lambda: None):
+                raise StartFailed(f"another {name} is not ready:\n{child.last_words()}")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            child.signal(signal.SIGKILL)
+            if child.running is not None:
+                child.running.wait()
 
     def is_alive(self, name: str) -> bool:
         return self._child(name).is_alive
@@ -179,12 +196,4 @@ def _with_namespace(bus_url: str, namespace: str) -> str:
 def _remove_queues(bus_url: str, namespace: str) -> None:
     if not bus_url.startswith("amqp"):
         return
-    connection = pika.BlockingConnection(pika.URLParameters(bus_url))
-    channel = connection.channel()
-    for service in SERVICES:
-        for name in (service.name, f"{service.name}.dead"):
-            channel.queue_delete(f"{namespace}.{name}")
-    for exchange in ("events", "events.dead"):
-        channel.exchange_delete(f"{namespace}.{exchange}")
-    with suppress(pika.exceptions.AMQPError):
-        connection.close()
+    remove_names(bus_url, namespace)

@@ -1,0 +1,11 @@
+"""What the service answers is what its document promises: `make fuzz SERVICE=auth` looks further."""
+
+from __future__ import annotations
+
+from tests.support.conformance import conformance
+
+
+def test_every_answer_is_one_that_the_document_promises(app, admin):
+    found = conformance(app, admin, alone=True)
+    assert found.succeeded
+    assert not found.failures, found.report()

@@ -1,0 +1,171 @@
+"""Whatever the catalogue holds: its export, imported again, changes nothing, in every format."""
+
+from __future__ import annotations
+
+import io
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from catalog_service.domain import exports, fields
+from catalog_service.domain.imports import columns
+from catalog_service.domain.imports.draft import Row
+from catalog_service.domain.imports.formats import FORMATS
+from catalog_service.domain.imports.reading import WHITE_SPACE
+from catalog_service.domain.imports.upsert import upsert
+from catalog_service.domain.isbn import from_stem
+from catalog_service.domain.search import Filters
+from common.db import utcnow
+
+FORMULAS = ["=1+1", "'=1+1", "''@x", "-30-", "'Salem's Lot", "O'Hara; Jr.", "a\\", "\\;", '"', "12,99", "e\u0301"]
+MARKUP = [
+    "a\r\nb",
+    "a\rb",
+    "<b>&amp;",
+    "]]>",
+    "c\x1cd",
+    "\x1e",
+    "a\x0bb",
+    "\ufeffx",
+    "\ufffe",
+    "a /",
+    "Title.",
+    "e\u0301",
+]
+NASTY = st.sampled_from(FORMULAS + MARKUP)
+ANY = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30)
+
+
+def texts(longest=60):
+    trimmed = (ANY | NASTY | st.tuples(NASTY, ANY).map("".join)).map(lambda value: value.strip(WHITE_SPACE)[:longest])
+    return trimmed.map(lambda value: value.strip(WHITE_SPACE)).filter(bool)
+
+
+maybe = lambda strategy: st.none() | strategy  # noqa: E731
+NAMES = st.lists(texts(), max_size=4, unique=True)
+MONEY = st.decimals(0, 9_999_999, places=2)
+
+
+@st.composite
+def book(draw, number):
+    series = draw(maybe(texts()))
+    position = maybe(st.decimals(0, Decimal("99999.99"), places=2))
+    stem = draw(maybe(st.integers(0, 999_999)))
+    return {
+        "code": f"B-{number}",
+        "isbn": None if stem is None else from_stem(f"{stem:07d}{number:02d}"),
+        "title": draw(texts()),
+        "subtitle": draw(maybe(texts())),
+        "description": draw(maybe(texts() | st.just("x" * 20_000))),
+        "authors": draw(NAMES),
+        "genres": draw(NAMES),
+        "publisher": draw(maybe(texts())),
+        "series_name": series,
+        "series_position": draw(position) if series else None,
+        "language": draw(maybe(st.sampled_from(["en", "de", "fr", "bo", "fil", "grc"]))),
+        "format": draw(st.sampled_from(["paperback", "hardcover", "ebook", "audiobook"])),
+        "pages": draw(maybe(st.integers(1, 100_000))),
+        "published_year": draw(maybe(st.integers(-5000, utcnow().year + fields.YEARS_AHEAD).filter(bool))),
+        "price": draw(MONEY),
+        "cost_price": draw(maybe(MONEY)),
+        "low_stock_threshold": draw(st.integers(0, 1000)),
+    }
+
+
+BOOKS = st.integers(0, 4).flatmap(lambda count: st.tuples(*(book(number) for number in range(count))))
+
+
+def export(database, format, **limits):
+    return b"".join(exports.stream(database.transaction(), exports.statement(Filters(), **limits), format))
+
+
+@pytest.fixture
+def fill(database, app):
+    def put(books):
+        with database.transaction() as session:
+            session.execute(text("TRUNCATE books, authors, genres, imports, outbox CASCADE"))
+            rows = [Row.parse(number, values) for number, values in enumerate(books, start=1)]
+            upsert(session, rows, dict, currency="USD", actor="test")
+
+    return put
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(BOOKS)
+def test_an_export_imported_again_changes_nothing(fill, run, database, format, books):
+    fill(books)
+    before = export(database, "csv")
+    done, problems = run(export(database, format) or b"00000", format=format) if books else (None, [])
+    assert problems == []
+    assert done is None or (done.rows, done.unchanged) == (len(books), len(books))
+    assert export(database, "csv") == before
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_export_into_an_empty_catalogue_brings_the_books_back(fill, run, database, format):
+    emma = {"code": "A-1", "isbn": "9780141439587", "title": "Emma", "subtitle": "A novel", "authors": ["Jane Austen"]}
+    emma |= {"genres": ["Classics", "Novels"], "publisher": "Murray", "series_name": "Works", "series_position": "4"}
+    emma |= {"language": "en", "format": "hardcover", "pages": 474, "published_year": 1815, "price": "12.99"}
+    emma |= {"description": 'About "Emma" & others.'}
+    other = {"code": "A-2", "title": "L'Été", "authors": ["O'Hara; Jr.", "山田"], "price": "0.00", "format": "ebook"}
+    fill([emma, other])
+    before, sent = export(database, "csv"), export(database, format)
+    fill([])
+    done, problems = run(sent, format=format)
+    assert ((done.created, done.rejected), problems) == ((2, 0), [])
+    assert export(database, "csv") == before
+
+
+def test_a_price_keeps_its_cents_in_every_format(fill, run, database):
+    fill([{"code": "A-1", "title": "Emma", "price": "12.99"}])
+    for format in FORMATS:
+        assert run(export(database, format), format=format)[0].unchanged == 1
+        assert b"12.99" in export(database, format)
+        assert b"1299" not in export(database, format)
+
+
+def test_no_cell_is_a_formula(fill, database):
+    fill([{"code": "A-1", "title": "=HYPERLINK(1)", "authors": ["@x", "+y"], "publisher": "-z", "price": "1.00"}])
+    header, row = export(database, "csv").decode().splitlines()
+    cells = dict(zip(header.split(","), row.split(","), strict=True))
+    assert (cells["title"], cells["publisher"], cells["authors"]) == ("'=HYPERLINK(1)", "'-z", "'@x;+y")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(texts()), texts())
+def test_cells_are_read_as_they_were_written(names, value):
+    assert columns.split(columns.join(names)) == names
+    assert columns.as_text(columns.as_cell(value)) == value
+
+
+def test_an_export_has_all_books_and_filters_come_before_the_limit(client, admin, add_book, database):
+    for number in range(30):
+        add_book(f"Book {number}", code=f"N-{number}", publisher="Dent" if number >= 15 else "Knopf")
+    gone = client.get("/api/v1/books?q=29").json["items"][0]["id"]
+    client.delete(f"/api/v1/books/{gone}", headers=admin)
+
+    def codes(query=""):
+        answer = client.get(f"/api/v1/admin/exports/books?{query}", headers=admin)
+        assert answer.status_code == 200, answer.json
+        return [line.split(",")[0] for line in answer.data.decode().splitlines()[1:]]
+
+    assert codes() == [f"N-{number}" for number in range(30)]
+    assert codes("publisher=Dent&limit=2") == ["N-15", "N-16"]
+    assert codes("is_active=false") == ["N-29"]
+    assert len(codes("is_active=true&format=csv")) == 29
+    assert client.get("/api/v1/admin/exports/books?format=pdf", headers=admin).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("format", "kind"), [("csv", "text/csv"), ("onix", "application/xml"), ("marc", "application/marc")]
+)
+def test_an_export_is_an_attachment_of_its_kind(client, admin, add_book, format, kind):
+    add_book()
+    answer = client.get(f"/api/v1/admin/exports/books?format={format}", headers=admin)
+    assert answer.content_type.startswith(kind)
+    assert answer.headers["Content-Disposition"].startswith("attachment; filename=")
+    assert len(io.BytesIO(answer.data).read()) > 20
