@@ -71,6 +71,17 @@ def _two_places(value: Decimal) -> Decimal:
     return value.quantize(Decimal("0.01"))
 
 
+def _writable(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        raise ValueError("must not hold numbers of more than 64 bits, or be nested deeply") from None
+    return value
+
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(_writable)]
+"""An object whose members are somebody else's affair, in which our own answers can give it back."""
+
 _AMOUNT = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 _MONEY_WRITTEN = {"type": "string", "pattern": r"^[0-9]{1,7}\.[0-9]{2}$", "examples": ["12.99"]}
 _MONEY_TAKEN = {

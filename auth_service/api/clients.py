@@ -11,7 +11,7 @@ from sqlalchemy import Row, select
 from auth_service.api.authority import authority, signed_in_admin
 from auth_service.domain import audit, clients
 from auth_service.models import Client, User
-from common.api import Page, PageQuery, Request, Response, accepts, returns
+from common.api import JsonObject, Page, PageQuery, Request, Response, accepts, returns
 from common.auth import requires_user
 from common.db import session
 from common.errors import Conflict
@@ -28,7 +28,7 @@ class ClientRequest(Request):
     scope: str | None = Field(None, max_length=1000)
     token_endpoint_auth_method: str = "client_secret_basic"  # noqa: S105 - the name of a method
     trusted: bool = False
-    jwks: dict[str, Any] | None = Field(None, description="public keys for private_key_jwt; there is no jwks_uri")
+    jwks: JsonObject | None = Field(None, description="public keys for private_key_jwt; there is no jwks_uri")
     dpop_bound_access_tokens: bool = False
     require_pushed_authorization_requests: bool = False
     id_token_signed_response_alg: str | None = Field(None, description="left out: whatever is usual here")

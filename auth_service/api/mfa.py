@@ -16,7 +16,7 @@ from auth_service.api.authority import account_holder, authority, current_sign_i
 from auth_service.api.schemas import TokenAnswer
 from auth_service.domain import first_party, passkeys, second_factor
 from auth_service.models import Passkey
-from common.api import Request, Response, accepts, returns
+from common.api import JsonObject, Request, Response, accepts, returns
 from common.auth import public, requires_user
 from common.db import session
 
@@ -45,13 +45,13 @@ class CeremonyAnswer(Response):
 
 class PasskeyRegistration(Request):
     ticket: str = Field(max_length=200)
-    credential: dict[str, Any]
+    credential: JsonObject
     name: str = Field("", max_length=60)
 
 
 class PasskeySignIn(Request):
     ticket: str = Field(max_length=200)
-    credential: dict[str, Any]
+    credential: JsonObject
 
 
 class PasskeyAnswer(Response):

@@ -101,13 +101,13 @@ class Crowd:
             each.result()
 
     def _buy(self, person: Client) -> None:
-        open_orders: deque[str] = deque()
+        open_orders: deque[tuple[int, str]] = deque()
         while (number := self._next()) is not None:
-            open_orders.append(self._place(person, number))
+            open_orders.append((number, self._place(person, number)))
             if len(open_orders) > LOOKED_AT_AFTER:
-                self._follow_up(person, open_orders.popleft())
-        for order_id in open_orders:
-            self._follow_up(person, order_id)
+                self._follow_up(person, *open_orders.popleft())
+        for number, order_id in open_orders:
+            self._follow_up(person, number, order_id)
 
     def _next(self) -> int | None:
         with self._lock:
@@ -127,9 +127,9 @@ class Crowd:
             self.placed[key] = order_id
         return order_id
 
-    def _follow_up(self, person: Client, order_id: str) -> None:
+    def _follow_up(self, person: Client, number: int, order_id: str) -> None:
         status = self._decision(person, order_id)
-        choice = random.Random(f"{self.seed}-{order_id}").random()  # noqa: S311
+        choice = random.Random(f"{self.seed}-{number}-later").random()  # noqa: S311
         if status == "CONFIRMED" and choice < 0.6:
             self._pay(person, order_id)
         if choice > 0.85 or 0.3 < choice < 0.35:  # some before payment, some after

@@ -35,6 +35,7 @@ class Mutant:
     aim: Callable[[Arena, Crowd], None] | None = None
     struck: str | None = None
     relaxed: str | None = None
+    copies: int = COPIES
     settle_seconds: float = 3.0
 
 
@@ -75,6 +76,7 @@ MUTANTS = {
             "unconditional-decrement",
             "catalog-worker",
             relaxed="ALTER TABLE catalog.books DROP CONSTRAINT ck_books_ck_books_stock",
+            copies=1,
         ),
     )
 }
@@ -83,7 +85,7 @@ MUTANTS = {
 def hunt(arena: Arena, mutant: Mutant) -> list[str]:
     """The lines of the ledger that are wrong, with their figures; none when the bug was not found."""
     deadline = time.monotonic() + BOUND_SECONDS
-    books = storm.stock_up(arena, 1, COPIES, deadline)
+    books = storm.stock_up(arena, 1, mutant.copies, deadline)
     ledger = storm.open_ledger(arena, books)
     crowd = Crowd([register(arena.gateway, deadline=deadline) for _ in range(BUYERS)], books, ORDERS, mutant.bug)
     wait_until(ledger.is_settled, BOUND_SECONDS)  # the bug is for the news of orders, not for those of the buyers

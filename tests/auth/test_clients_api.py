@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -83,6 +84,8 @@ def test_a_public_client_has_no_secret(client: FlaskClient, admin: dict[str, str
         ({"jwks": {"keys": [JWK | {"x": "AA"}]}}, "jwks"),
         ({"jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}}, "jwks"),
         ({"jwks": {"keys": [{"kty": "RSA", "e": "AQAB", "n": "AQAB"}]}}, "jwks"),
+        ({"jwks": {"keys": [JWK | {"kid": 2**70}]}}, "jwks"),
+        ({"jwks": {"keys": [JWK | {"x5c": [{"more": 2**70}]}]}}, "jwks"),
         ({"jwks_uri": "https://a.example/jwks"}, "jwks_uri"),
         ({"id_token_signed_response_alg": "none"}, "id_token_signed_response_alg"),
         ({"id_token_signed_response_alg": "HS256"}, "id_token_signed_response_alg"),
@@ -98,7 +101,8 @@ def test_a_public_client_has_no_secret(client: FlaskClient, admin: dict[str, str
 def test_what_cannot_be_registered(
     client: FlaskClient, admin: dict[str, str], change: dict[str, Any], field: str
 ) -> None:
-    answer = client.post(PATH, json=NEW | change, headers=admin)
+    body = json.dumps(NEW | change)  # also numbers that our own writer of JSON would refuse
+    answer = client.post(PATH, data=body, content_type="application/json", headers=admin)
     assert answer.status_code == 422
     assert [each["field"] for each in answer.json["errors"]] == [field]
 

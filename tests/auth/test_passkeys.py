@@ -17,6 +17,7 @@ from tests.auth.letters import subjects
 from tests.auth.support import Browser, hidden_fields
 
 API = "/api/v1/auth"
+HUGE = {"id": 2**64}
 
 
 @pytest.fixture
@@ -33,6 +34,11 @@ def register(client: FlaskClient, mine: dict[str, str], key: Authenticator, tick
 def sign_in_with(client: FlaskClient, key: Authenticator) -> Any:
     begun = client.post(f"{API}/passkey/options").json
     return client.post(f"{API}/passkey", json={"ticket": begun["ticket"], "credential": key.get(begun["options"])})
+
+
+def post_json(client: FlaskClient, path: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> Any:
+    """With numbers that our own writer of JSON would refuse."""
+    return client.post(path, data=json.dumps(body), content_type="application/json", headers=headers)
 
 
 @pytest.fixture
@@ -86,6 +92,9 @@ def test_unknown_keys_and_nonsense_are_refused(client: FlaskClient, mine: dict[s
         begun = client.post(f"{API}/mfa/passkeys/options", headers=mine).json
         body = {"ticket": begun["ticket"], "credential": credential}
         assert client.post(f"{API}/mfa/passkeys", json=body, headers=mine).status_code == 422
+    assert post_json(client, f"{API}/passkey", {"ticket": "x", "credential": HUGE}).status_code == 422
+    named = {"ticket": "x", "credential": HUGE, "name": "Phone"}
+    assert post_json(client, f"{API}/mfa/passkeys", named, mine).status_code == 422
     assert register(client, mine, key).status_code == 422, "registered already"
     assert register(client, mine, Authenticator(), ticket="x").status_code == 422
 
