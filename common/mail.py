@@ -1,19 +1,21 @@
 """Mail: written down in the transaction of its reason, sent by the worker after the commit, each at most once.
 
-A mail that the server refused, or that could not be handed over at all, is tried again with back-off. One whose
-process died while it was being handed over is not: nobody can know whether it went, and a second copy is worse.
-What is over and done with is removed after MAIL_RETENTION_DAYS; whoever may give a reason again after that remembers
-by itself that a mail was written.
+A mail that the server refused for now, or that could not be handed over at all, is tried again with back-off for three
+days. One whose process died while it was being handed to a server is not: nobody can know whether it went, and a second
+copy is worse. In a folder a second copy takes the place of the first, so there nothing is lost. What is over and done
+with is removed after MAIL_RETENTION_DAYS; whoever may give a reason again after that remembers by itself that a mail
+was written.
 """
 
 from __future__ import annotations
 
 import smtplib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
+from email.utils import formatdate
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,15 +29,21 @@ from sqlalchemy.orm import Session
 
 from common.config import ServiceConfig
 from common.db import Database, utcnow
+from common.health import Draining
 from common.ids import first_id, new_id
 from common.telemetry import get_logger
 
-BATCH = 20
-MAX_ATTEMPTS = 12
+GIVEN_UP_AFTER = timedelta(days=3)
 REMOVED_AT_ONCE = 500
 FIRST_BACKOFF = timedelta(seconds=5)
 LONGEST_BACKOFF = timedelta(minutes=30)
+DOUBLINGS = 9
+"""Until the back-off is at its longest."""
+LEASE = timedelta(seconds=30)
+"""After so long a hand-over without an end is made again, where that can be done."""
 TIMEOUT_SECONDS = 10
+PERMANENT = 500
+"""Replies from here on mean that asking again is no use (RFC 5321 section 4.2.1)."""
 
 metadata = MetaData()
 table = Table(
@@ -63,7 +71,15 @@ log = get_logger(__name__)
 
 
 class NotSent(Exception):
-    """The server could not be reached, or refused for now: the mail certainly did not go."""
+    """The server refused the mail for now: it certainly did not go."""
+
+
+class Unreachable(NotSent):
+    """There is no server that any mail could be given to."""
+
+
+class Rejected(Exception):
+    """The server will not take this mail, now or later."""
 
 
 class Uncertain(Exception):
@@ -71,8 +87,11 @@ class Uncertain(Exception):
 
 
 class Mailer(Protocol):
+    is_repeatable: bool
+    """Whether a mail that is handed over a second time is still one mail."""
+
     def send(self, message: EmailMessage) -> None:
-        """Raises NotSent, or Uncertain."""
+        """Raises NotSent, Rejected or Uncertain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +108,7 @@ class Template:
         """Subject, text and HTML."""
         environment = _environment(self.package)
         first, _, body = environment.get_template(f"{self.name}.txt").render(context).partition("\n")
-        subject = first.removeprefix("Subject:").strip()
+        subject = " ".join(first.removeprefix("Subject:").split())  # a title may hold what ends a header's line
         html = environment.get_template(f"{self.name}.html").render(context, subject=subject)
         return subject, body.strip() + "\n", html
 
@@ -125,22 +144,16 @@ def remove_old(session: Session, before: datetime) -> int:
 
 
 def send_due(database: Database, mailer: Mailer, sender: str) -> int:
-    """Send a batch of what is due; returns how many were tried."""
-    claimed = _claim(database)
-    for row in claimed:
-        message = _message(row, sender)
-        try:
-            mailer.send(message)
-            _mark(database, row.id, sent_at=utcnow())
-        except NotSent as error:
-            _put_off(database, row, error)
-        except Uncertain:
-            log.error("mail_uncertain", mail_id=str(row.id))
-            _mark(database, row.id, failed_at=utcnow())
-    return len(claimed)
+    """Send what is due, one after the other, for as long as there is a server; returns how many were tried."""
+    tried, goes_on = 0, True
+    while goes_on and not Draining.begun.is_set() and (row := _claim(database, mailer)):
+        goes_on = _hand_over(database, mailer, row, sender)
+        tried += 1
+    return tried
 
 
-def _claim(database: Database) -> list[Any]:
+def _claim(database: Database, mailer: Mailer) -> Any:
+    """The mail that has been due for longest, which nobody else takes now: for good, unless it can be repeated."""
     due = (
         select(table.c.id)
         .where(
@@ -150,20 +163,37 @@ def _claim(database: Database) -> list[Any]:
             table.c.failed_at.is_(None),
         )
         .order_by(table.c.due_at)
-        .limit(BATCH)
+        .limit(1)
         .with_for_update(skip_locked=True)
     )
+    taken = {"due_at": utcnow() + LEASE} if mailer.is_repeatable else {"claimed_at": utcnow()}
     with database.transaction() as session:
-        claim = update(table).where(table.c.id.in_(due)).values(claimed_at=utcnow()).returning(table)
-        return list(session.execute(claim).all())
+        claim = update(table).where(table.c.id == due.scalar_subquery()).values(taken).returning(table)
+        return session.execute(claim).one_or_none()
+
+
+def _hand_over(database: Database, mailer: Mailer, row: Any, sender: str) -> bool:
+    """Whether there is a server to give the next one to."""
+    try:
+        mailer.send(_message(row, sender))
+    except NotSent as error:
+        _put_off(database, row, error)
+        return not isinstance(error, Unreachable)
+    except Exception as error:  # whatever is wrong with one mail must not keep the others
+        log.error("mail_failed", mail_id=str(row.id), error=type(error.__cause__ or error).__name__)
+        _mark(database, row.id, failed_at=utcnow())
+        return True
+    _mark(database, row.id, sent_at=utcnow())
+    return True
 
 
 def _put_off(database: Database, row: Any, error: NotSent) -> None:
+    now = utcnow()
+    pause = min(FIRST_BACKOFF * 2 ** min(row.attempts, DOUBLINGS), LONGEST_BACKOFF)
+    failed_at = now if row.created_at < now - GIVEN_UP_AFTER else None
     attempts = row.attempts + 1
-    pause = min(FIRST_BACKOFF * 2**row.attempts, LONGEST_BACKOFF)
-    failed_at = utcnow() if attempts >= MAX_ATTEMPTS else None
     log.warning("mail_not_sent", mail_id=str(row.id), attempts=attempts, error=type(error.__cause__ or error).__name__)
-    _mark(database, row.id, attempts=attempts, claimed_at=None, due_at=utcnow() + pause, failed_at=failed_at)
+    _mark(database, row.id, attempts=attempts, claimed_at=None, due_at=now + pause, failed_at=failed_at)
 
 
 def _mark(database: Database, id: UUID, **values: Any) -> None:
@@ -175,7 +205,7 @@ def _message(row: Any, sender: str) -> EmailMessage:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = sender, row.recipient, row.subject
     message["Date"] = formatdate(row.created_at.timestamp())
-    message["Message-ID"] = make_msgid(str(row.id), domain=sender.rpartition("@")[2].rstrip(">") or "localhost")
+    message["Message-ID"] = f"<{row.id}@{sender.rpartition('@')[2].rstrip('>') or 'localhost'}>"
     message.set_content(row.text)
     message.add_alternative(row.html, subtype="html")
     return message
@@ -184,6 +214,8 @@ def _message(row: Any, sender: str) -> EmailMessage:
 class SmtpMailer:
     """smtp://user:password@host:port, smtps:// for TLS from the start; STARTTLS is used where it is offered."""
 
+    is_repeatable = False
+
     def __init__(self, url: str) -> None:
         self._url = urlsplit(url)
 
@@ -191,14 +223,19 @@ class SmtpMailer:
         try:
             server = self._connect()
         except (OSError, smtplib.SMTPException) as error:
-            raise NotSent from error
+            raise Unreachable from error
         try:
             server.send_message(message)
-            server.quit()
-        except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused) as error:
+        except smtplib.SMTPRecipientsRefused as error:
+            for_good = all(code >= PERMANENT for code, _ in error.recipients.values())
+            raise (Rejected if for_good else NotSent) from error
+        except smtplib.SMTPResponseException as error:
             raise NotSent from error
         except (OSError, smtplib.SMTPServerDisconnected) as error:
             raise Uncertain from error
+        finally:
+            with suppress(OSError, smtplib.SMTPException):  # the answer to the message counts, not that to the goodbye
+                server.quit()
 
     def _connect(self) -> smtplib.SMTP:
         host, url = self._url.hostname or "localhost", self._url
@@ -217,6 +254,8 @@ class SmtpMailer:
 class FolderMailer:
     """Each mail as an .eml file in a folder, for a store that has no mail server."""
 
+    is_repeatable = True
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
@@ -225,9 +264,9 @@ class FolderMailer:
             self._folder.mkdir(parents=True, exist_ok=True)
             part = self._folder / f".{new_id()}.part"
             part.write_bytes(bytes(message))
-            part.rename(self._folder / f"{new_id()}.eml")
+            part.rename(self._folder / f"{message['Message-ID'].strip('<>').partition('@')[0]}.eml")
         except OSError as error:
-            raise NotSent from error
+            raise Unreachable from error
 
 
 def open_mailer(config: ServiceConfig) -> Mailer:
@@ -242,9 +281,7 @@ def open_mailer(config: ServiceConfig) -> Mailer:
 
 def send_mail(database: Database, config: ServiceConfig) -> None:
     """For a worker's timer: send all that is due."""
-    mailer = open_mailer(config)
-    while send_due(database, mailer, config.mail_sender) == BATCH:
-        pass
+    send_due(database, open_mailer(config), config.mail_sender)
 
 
 def prune_mail(database: Database, config: ServiceConfig) -> None:

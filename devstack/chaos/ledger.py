@@ -70,6 +70,10 @@ UNWRITTEN = """
 SELECT count(*) FROM orders.order_history h JOIN ours ON ours.id = h.order_id
 WHERE h.status IN ('CONFIRMED', 'PAID', 'SHIPPED', 'CANCELLED')
 AND NOT EXISTS (SELECT FROM orders.mail m WHERE m.key = 'order_' || lower(h.status) || ':' || h.order_id)"""
+REFUNDS_UNWRITTEN = """
+SELECT count(*) FROM orders.refunds r JOIN orders.payments p ON p.id = r.payment_id JOIN ours ON ours.id = p.order_id
+WHERE r.status = 'SUCCEEDED' AND NOT EXISTS (SELECT FROM orders.mail m WHERE m.key = 'order_refunded:' || r.id)"""
+MAILS = "SELECT id::text FROM orders.mail WHERE created_at >= %s"
 UNSENT_MAILS = """
 SELECT count(*) FROM orders.mail WHERE sent_at IS NULL AND failed_at IS NULL AND claimed_at IS NULL"""
 UNDECIDED = "SELECT count(*) FROM ours WHERE status = 'PENDING'"
@@ -106,7 +110,7 @@ class Ledger:
         return (
             self._undecided() == 0
             and self._on_the_way() == 0
-            and self._count(UNWRITTEN) == 0
+            and self._unwritten() == 0
             and not any(self.query(each)[0][0] for each in under_way)
         )
 
@@ -184,16 +188,17 @@ class Ledger:
             Line("money kept", f"{charged}, for orders of {owed}", not charged == captured == owed),
         ]
 
+    def _unwritten(self) -> int:
+        return self._count(UNWRITTEN) + self._count(REFUNDS_UNWRITTEN)
+
     def _mails(self) -> list[Line]:
-        """A mail's id stands in its Message-ID."""
-        sent = Counter(
-            message_from_bytes(path.read_bytes())["Message-ID"].partition("@")[0].rpartition(".")[2]
-            for path in self.mail.glob("*.eml")
-        )
-        doubled = sum(number - 1 for number in sent.values())
-        lost = self._count(UNWRITTEN)
+        """Whatever was to be written must lie in the folder, by its id; told twice is what has the same words."""
+        letters = {path.stem: message_from_bytes(path.read_bytes()) for path in self.mail.glob("*.eml")}
+        said = Counter((each["To"], each["Subject"]) for each in letters.values())
+        doubled = sum(number - 1 for number in said.values())
+        lost = self._unwritten() + sum(id not in letters for (id,) in self.query(MAILS, self.began))
         return [
-            Line("mails", len(sent)),
+            Line("mails", len(letters)),
             Line("mails doubled", doubled, doubled != 0),
             Line("mails lost", lost, lost != 0),
         ]

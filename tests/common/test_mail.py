@@ -13,19 +13,22 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from jinja2 import DictLoader, Environment
 from sqlalchemy import select, update
 
 from common import mail
 from common.db import Database, utcnow
+from common.health import Draining
 from common.ids import first_id, new_id
 from devstack.ports import free_port
 from tests.common.toy import ToyConfig
 
 SENDER = "Bookstore <shop@bookstore.example>"
+REFUSALS = {"refuse": "450 mailbox busy", "reject": "550 nobody of that name"}
 
 
 class SmtpServer(socketserver.ThreadingTCPServer):
-    """Takes mail as RFC 5321 has it; `behaviour` is what it does with the message: take, refuse or break."""
+    """Takes mail as RFC 5321 has it; `behaviour` is what it does with mail: take, refuse, reject or break."""
 
     allow_reuse_address = daemon_threads = True
     behaviour = "take"
@@ -48,8 +51,8 @@ class Conversation(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         self.say("220 ready")
         while line := self.rfile.readline().decode().strip().upper():
-            if line.startswith("RCPT") and self.server.behaviour == "refuse":
-                self.say("450 mailbox busy")
+            if line.startswith("RCPT") and self.server.behaviour in REFUSALS:
+                self.say(REFUSALS[self.server.behaviour])
             elif line == "DATA":
                 self.say("354 go on")
                 message = b"".join(iter(self.rfile.readline, b".\r\n"))
@@ -62,6 +65,13 @@ class Conversation(socketserver.StreamRequestHandler):
                 return
             else:
                 self.say("250 ok")
+
+
+@pytest.fixture(autouse=True)
+def at_work(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set when the process is told to stop."""
+    monkeypatch.setattr(Draining, "begun", threading.Event())
+    return Draining.begun
 
 
 @pytest.fixture
@@ -86,6 +96,11 @@ def posted(database: Database) -> Iterator[Database]:
 
 TEMPLATE = mail.Template("auth_service", "verify_email")
 CONTEXT = {"username": "<b>Ann</b>", "link": "https://books.example/x?token=1"}
+
+
+def post(database: Database, key: str) -> None:
+    with database.transaction() as session:
+        mail.post(session, key=key, to=f"{key.partition(' ')[0]}@example.com", template=TEMPLATE, context=CONTEXT)
 
 
 def state(database: Database) -> Any:
@@ -124,14 +139,94 @@ def test_what_was_refused_is_sent_later(posted: Database, smtp: SmtpServer) -> N
     assert len(smtp.taken) == 1
 
 
-def test_a_server_that_is_down_loses_nothing_and_is_given_up_in_the_end(posted: Database) -> None:
-    mailer = mail.SmtpMailer(f"smtp://127.0.0.1:{free_port()}")
-    for _ in range(mail.MAX_ATTEMPTS):
+def test_a_server_that_is_down_for_days_loses_nothing(posted: Database, smtp: SmtpServer) -> None:
+    post(posted, "two")
+    away = mail.SmtpMailer(f"smtp://127.0.0.1:{free_port()}")
+    for _ in range(100):
         due_now(posted)
-        assert mail.send_due(posted, mailer, SENDER) == 1
-    assert state(posted).failed_at is not None
+        assert mail.send_due(posted, away, SENDER) == 1, "the second would fail just the same"
     due_now(posted)
-    assert mail.send_due(posted, mailer, SENDER) == 0
+    assert mail.send_due(posted, mail.SmtpMailer(smtp.url), SENDER) == 2
+    assert len(smtp.taken) == 2
+
+
+def test_what_could_not_be_sent_for_days_is_given_up(posted: Database) -> None:
+    long_ago = utcnow() - mail.GIVEN_UP_AFTER - timedelta(minutes=1)
+    with posted.transaction() as session:
+        session.execute(update(mail.table).values(created_at=long_ago))
+    assert mail.send_due(posted, mail.SmtpMailer(f"smtp://127.0.0.1:{free_port()}"), SENDER) == 1
+    assert state(posted).failed_at is not None
+
+
+def test_an_address_that_is_none_is_not_asked_again(posted: Database, smtp: SmtpServer) -> None:
+    smtp.behaviour = "reject"
+    assert mail.send_due(posted, mail.SmtpMailer(smtp.url), SENDER) == 1
+    row = state(posted)
+    assert (row.attempts, row.failed_at is not None, row.sent_at) == (0, True, None)
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\x85", "\x0b", "\x0c", "\x1c"])
+def test_a_title_cannot_break_a_subject(posted: Database, smtp: SmtpServer, end: str) -> None:
+    pages = {"x.txt": "Subject: Back: {{ title }}\n\nHere.", "x.html": "Here."}
+    environment = Environment(loader=DictLoader(pages), autoescape=True)
+    with pytest.MonkeyPatch.context() as patch, posted.transaction() as session:
+        patch.setattr(mail, "_environment", lambda _package: environment)
+        session.execute(mail.table.delete())
+        mail.post(
+            session, key="t", to="a@example.com", template=mail.Template("-", "x"), context={"title": f"Poi{end}son"}
+        )
+    mail.send_due(posted, mail.SmtpMailer(smtp.url), SENDER)
+    assert message_from_bytes(smtp.taken[0])["Subject"] == "Back: Poi son"
+
+
+def test_a_mail_that_cannot_be_written_does_not_keep_the_others(posted: Database, smtp: SmtpServer) -> None:
+    with posted.transaction() as session:
+        session.execute(update(mail.table).values(subject="Poi\u2028son"))
+    for number in range(3):
+        post(posted, f"well {number}")
+    assert mail.send_due(posted, mail.SmtpMailer(smtp.url), SENDER) == 4
+    assert len(smtp.taken) == 3
+    with posted.read() as session:
+        failed = session.scalars(select(mail.table.c.key).where(mail.table.c.failed_at.is_not(None))).all()
+    assert failed == ["one"]
+
+
+class Dying:
+    """The process dies while a mail is in its hands."""
+
+    def __init__(self, *, is_repeatable: bool) -> None:
+        self.is_repeatable = is_repeatable
+
+    def send(self, _message: EmailMessage) -> None:
+        raise KeyboardInterrupt
+
+
+def test_a_killed_worker_loses_at_most_the_mail_in_its_hands(posted: Database, smtp: SmtpServer) -> None:
+    post(posted, "two")
+    with pytest.raises(KeyboardInterrupt):
+        mail.send_due(posted, Dying(is_repeatable=False), SENDER)
+    due_now(posted)
+    assert mail.send_due(posted, mail.SmtpMailer(smtp.url), SENDER) == 1
+
+
+def test_a_killed_worker_loses_nothing_where_a_second_copy_does_no_harm(posted: Database, tmp_path: Path) -> None:
+    folder = mail.FolderMailer(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        mail.send_due(posted, Dying(is_repeatable=True), SENDER)
+    assert mail.send_due(posted, folder, SENDER) == 0, "it may still be on its way"
+    for _ in range(2):
+        with posted.transaction() as session:
+            session.execute(update(mail.table).values(due_at=utcnow() - timedelta(seconds=1), sent_at=None))
+        assert mail.send_due(posted, folder, SENDER) == 1
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_who_is_told_to_stop_begins_no_further_mail(
+    posted: Database, smtp: SmtpServer, at_work: threading.Event
+) -> None:
+    at_work.set()
+    assert mail.send_due(posted, mail.SmtpMailer(smtp.url), SENDER) == 0
+    assert state(posted).claimed_at is None
 
 
 def test_what_may_have_gone_is_not_sent_again(posted: Database, smtp: SmtpServer) -> None:
@@ -158,6 +253,7 @@ def test_without_a_server_mails_are_files(posted: Database, tmp_path: Path) -> N
     mail.send_due(posted, mailer, SENDER)
     (file,) = (tmp_path / "mail").iterdir()
     assert message_from_bytes(file.read_bytes())["To"] == "ann@example.com"
+    assert file.stem == str(state(posted).id)
     (tmp_path / "taken").write_text("a file where the folder should be")
     with pytest.raises(mail.NotSent):
         mail.FolderMailer(tmp_path / "taken").send(EmailMessage())

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from common.ids import new_id
 from common.mail import FolderMailer
 from devstack.mailbox import Mailbox
 
@@ -24,6 +25,7 @@ def address(tmp_path: Path) -> Iterator[str]:
 def letter(subject: str) -> EmailMessage:
     message = EmailMessage()
     message["To"], message["Subject"] = "ann@example.com", subject
+    message["Message-ID"] = f"<{new_id()}@bookstore.example>"
     message.set_content("Open\nhttp://localhost:8000/x?token=1&y=2\n<script>")
     return message
 
