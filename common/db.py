@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import cast
 
+import psycopg2
 from flask import current_app, g, has_request_context, request
-from sqlalchemy import DateTime, Engine, MetaData, create_engine, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import DateTime, Engine, MetaData, create_engine, event, text
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.orm import Session, registry, sessionmaker
 from werkzeug.local import LocalProxy
 
@@ -65,8 +66,9 @@ class Database:
         self._readers = sessionmaker(autocommit, expire_on_commit=False)
 
     def _create_engine(self, pool_size: int) -> Engine:
-        return create_engine(
+        engine = create_engine(
             self.url,
+            hide_parameters=True,
             pool_size=pool_size,
             max_overflow=2,
             pool_timeout=10,
@@ -78,6 +80,8 @@ class Database:
                 "options": connection_options(self.config.schema),
             },
         )
+        keep_quiet(engine)
+        return engine
 
     def session(self, *, read_only: bool = False) -> Session:
         return self._readers() if read_only else self._sessions()
@@ -101,6 +105,19 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def keep_quiet(engine: Engine) -> None:
+    """Have errors tell no values of rows: they end in logs, and rows hold addresses."""
+
+    @event.listens_for(engine, "handle_error")
+    def shorten(context: ExceptionContext) -> None:
+        error = context.original_exception
+        if isinstance(error, psycopg2.Error) and error.diag.message_detail:
+            told = f"{error.diag.message_primary} ({error.pgcode})"
+            error.args = (told,)
+            if context.sqlalchemy_exception:
+                context.sqlalchemy_exception.args = (told,)
 
 
 def connection_options(schema: str) -> str:

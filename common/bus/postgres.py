@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError
 
 from common import envelope_rows
 from common.bus.protocol import BusUnavailable, Deliver
-from common.db import connection_options, psycopg2_url
+from common.db import connection_options, keep_quiet, psycopg2_url
 from common.events import Envelope
 from common.failpoints import reach
 from common.signals import Signals, wait_for_either
@@ -61,6 +61,7 @@ class PostgresBus:
         self._signals = Signals(self._url, SCHEMA, client)
         self._engine = create_engine(
             self._url,
+            hide_parameters=True,
             pool_size=2,
             max_overflow=1,
             connect_args={
@@ -69,6 +70,7 @@ class PostgresBus:
                 "options": connection_options(SCHEMA),
             },
         )
+        keep_quiet(self._engine)
 
     def declare(self, queue: str, names: Collection[str]) -> None:
         with self._transaction() as connection:

@@ -12,7 +12,7 @@ _BY_NAME: dict[str, type[Event]] = {}
 class Event(BaseModel):
     """A fact. Fields that a reader does not know are ignored, so a writer may add some."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     name: ClassVar[str]
     key_field: ClassVar[str]

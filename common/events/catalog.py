@@ -71,7 +71,7 @@ class StockReserved(_StockDecision):
 
 
 class ShortLine(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     book_id: UUID
     requested: int

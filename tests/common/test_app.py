@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from traceback import format_exception
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from flask import Blueprint
 from flask.testing import FlaskClient
 from pydantic import Field
 from sqlalchemy import func, insert, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from common import outbox
 from common.api import Money, PageQuery, Request, Response, accepts, returns
@@ -330,3 +331,20 @@ def test_the_api_describes_itself(client: FlaskClient) -> None:
 def test_sessions_see_only_their_schema(database: Database) -> None:
     with database.read() as reader:
         assert reader.scalar(text("SELECT current_schema()")) == "toy"
+
+
+def test_errors_of_the_database_tell_no_values(database: Database) -> None:
+    with database.transaction() as session:
+        session.execute(text("CREATE TABLE people (email text UNIQUE, age int CHECK (age > 0))"))
+    told = []
+    for address, age in (("ada@example.com", 1), ("ada@example.com", 2), ("bob@example.com", -1)):
+        try:
+            with database.transaction() as session:
+                session.execute(text("INSERT INTO people VALUES (:address, :age)"), {"address": address, "age": age})
+        except IntegrityError as error:
+            told.append("".join(format_exception(error)))
+    assert [("unique constraint" in each, "check constraint" in each) for each in told] == [
+        (True, False),
+        (False, True),
+    ]
+    assert not any("example.com" in each for each in told)
