@@ -16,6 +16,7 @@ from common.events.catalog import BookChanged, BookRestocked, StockChanged, Stoc
 from common.events.orders import PrebookingDemandChanged
 from common.ids import new_id
 from order_service.config import OrderConfig
+from order_service.domain import books, carts
 from order_service.events import HANDLERS
 from order_service.models import Prebooking
 from order_service.timers import expire_offers
@@ -146,6 +147,22 @@ def test_an_order_fulfils(queue: Queue) -> None:
     queue.stock(0)
     queue.stock(1)
     assert states(second) == ["NOTIFIED"]
+
+
+def test_an_offer_waits_until_there_is_room_in_the_cart(queue: Queue, database: Database) -> None:
+    first = queue.join()
+    queue.stock(1)
+    (entry,) = first.get("/prebooks").json["items"]
+    others = [new_id() for _ in range(carts.MAX_TITLES)]
+    with database.transaction() as session:
+        books.take_over(session, [told(each) for each in others])
+        for each in others:
+            carts.add(session, first.user_id, each, 1)
+    refused = first.post(f"/prebooks/{entry['id']}/cart")
+    assert (refused.status_code, refused.json["code"]) == (409, "cart_full")
+    item = first.get("/cart").json["items"][0]
+    first.send("DELETE", f"/cart/items/{item['id']}")
+    assert first.post(f"/prebooks/{entry['id']}/cart").status_code == 200
 
 
 @pytest.mark.parametrize("is_news_first", [True, False])
