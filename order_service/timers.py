@@ -77,7 +77,7 @@ def write_letters(database: Database, config: OrderConfig) -> None:
 
 
 def expire_offers(database: Database, _config: OrderConfig) -> None:
-    """Give the copies that somebody did not come for to the next in the queue."""
+    """Give the copies that somebody did not come for, or that were left, to the next in the queue."""
     with database.read() as session:
         late = prebooks.overdue(session)
     for book_id in late:

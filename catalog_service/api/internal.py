@@ -37,6 +37,7 @@ _REPLICATED = select(
 
 class ReplicaQuery(PageQuery):
     limit: int = Field(500, ge=1, le=1000)
+    id: list[UUID] = Field(default=[], max_length=100, description="Only these; those that there are not are left out.")
 
 
 @api.get("")
@@ -44,8 +45,9 @@ class ReplicaQuery(PageQuery):
 @accepts(query=ReplicaQuery)
 @returns(Page[Replica])
 def list_replicas(query: ReplicaQuery) -> dict[str, Any]:
-    """All books, also those off sale."""
-    return paginate(session, _REPLICATED, by=[Sort(_columns.id, "id")], query=query, row=announcements.state)
+    """All books or these, also those off sale."""
+    wanted = _REPLICATED.where(_columns.id.in_(query.id)) if query.id else _REPLICATED
+    return paginate(session, wanted, by=[Sort(_columns.id, "id")], query=query, row=announcements.state)
 
 
 @api.get("/<uuid:id>")

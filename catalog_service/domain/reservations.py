@@ -7,7 +7,7 @@ late, and does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import insert, select, update
@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 
 from catalog_service.domain import ledger
 from catalog_service.domain.ledger import AnyRow, Movement
-from catalog_service.models import MovementKind, Reservation, ReservationLine, ReservationStatus
+from catalog_service.models import Book, MovementKind, Reservation, ReservationLine, ReservationStatus
 from common import outbox
-from common.events.catalog import ShortLine, StockRejected, StockReserved
+from common.events.catalog import ShortLine, StockLevel, StockRejected, StockReserved
 
 ACTOR = "order-service"
 Quantities = Mapping[UUID, int]
@@ -41,17 +41,23 @@ def reserve(session: Session, order_id: UUID, wanted: Quantities) -> None:
     lines = [{"order_id": order_id, "book_id": id, "quantity": quantity} for id, quantity in wanted.items()]
     session.execute(insert(ReservationLine), lines)
     _post(session, order_id, MovementKind.RESERVED, wanted)
-    outbox.record(session, StockReserved(order_id=order_id))
+    outbox.record(session, StockReserved(order_id=order_id, stock=_left(session, wanted)))
 
 
 def _repeat_decision(session: Session, order_id: UUID, wanted: Quantities) -> None:
     """What is still held, or was refused; the lines short are those of today. After a sale or a release nothing."""
     status = _lock_status(session, order_id)
     if status == ReservationStatus.HELD:
-        outbox.record(session, StockReserved(order_id=order_id))
+        outbox.record(session, StockReserved(order_id=order_id, stock=_left(session, wanted)))
     elif status == ReservationStatus.REJECTED:
         short = _short_lines(ledger.lock(session, wanted), wanted)
         outbox.record(session, StockRejected(order_id=order_id, reason="out_of_stock", lines=tuple(short)))
+
+
+def _left(session: Session, book_ids: Iterable[UUID]) -> tuple[StockLevel, ...]:
+    columns = (Book.id, Book.version, (Book.on_hand - Book.reserved).label("available"))
+    rows = session.execute(select(*columns).where(Book.id.in_(set(book_ids))).order_by(Book.id))
+    return tuple(StockLevel(book_id=row.id, version=row.version, available=row.available) for row in rows)
 
 
 def _short_lines(stock: Mapping[UUID, AnyRow], wanted: Quantities) -> list[ShortLine]:

@@ -64,10 +64,25 @@ class _StockDecision(Event):
     order_id: UUID
 
 
+class StockLevel(BaseModel):
+    """How many of a book could be sold when it was at `version`, as in StockChanged."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    book_id: UUID
+    version: int
+    available: int
+
+
 class StockReserved(_StockDecision):
-    """All of the order's lines are set aside for it."""
+    """All of the order's lines are set aside for it; `stock` is what is left of their books.
+
+    It may be heard before StockChanged of the same books, which tells the same.
+    """
 
     name: ClassVar[str] = "catalog.stock_reserved.v1"
+
+    stock: tuple[StockLevel, ...] = ()
 
 
 class ShortLine(BaseModel):

@@ -9,9 +9,12 @@ from flask import current_app
 
 from common.client import ServiceClient
 from common.db import current_database
-from common.errors import NotFound, Unavailable
+from common.errors import Unavailable
 from common.events.catalog import BookAdded
 from order_service.domain import books
+
+ASKED_AT_ONCE = 100
+"""As many as the catalog takes."""
 
 
 def learn(book_ids: Iterable[UUID]) -> None:
@@ -21,11 +24,11 @@ def learn(book_ids: Iterable[UUID]) -> None:
     """
     database = current_database()
     with database.read() as session:
-        missing = books.unknown(session, book_ids)
-    for book_id in missing:
-        if state := _ask(book_id):
-            with database.transaction() as session:
-                books.take_over(session, [state])
+        missing = sorted(books.unknown(session, book_ids))
+    for start in range(0, len(missing), ASKED_AT_ONCE):
+        states = _ask(missing[start : start + ASKED_AT_ONCE])
+        with database.transaction() as session:
+            books.take_over(session, states)
 
 
 def doubt_stock(book_id: UUID) -> None:
@@ -39,17 +42,15 @@ def doubt_stock(book_id: UUID) -> None:
         if not books.in_stock(session, book_id):
             return
     try:
-        state = _ask(book_id)
+        states = _ask([book_id])
     except Unavailable:
         return
-    if state:
-        with database.transaction() as session:
-            books.take_over(session, [state])
+    with database.transaction() as session:
+        books.take_over(session, states)
 
 
-def _ask(book_id: UUID) -> BookAdded | None:
+def _ask(book_ids: Iterable[UUID]) -> list[BookAdded]:
+    """What the catalog knows of these, in the order of their ids."""
     catalog: ServiceClient = current_app.extensions["catalog"]
-    try:
-        return BookAdded.model_validate(catalog.get(f"/internal/books/{book_id}"))
-    except NotFound:
-        return None
+    page = catalog.get("/internal/books", {"id": [str(each) for each in book_ids]})
+    return [BookAdded.model_validate(each) for each in page["items"]]

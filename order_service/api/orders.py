@@ -65,7 +65,7 @@ class LeftOut(Answer):
 
 class ReorderOut(Answer):
     cart: CartOut
-    left_out: list[LeftOut] = Field(description="what is no longer on sale, or would be more than 99 in the cart")
+    left_out: list[LeftOut] = Field(description="what is no longer on sale, or does not fit into the cart")
 
 
 class CancelBody(Request):
@@ -80,8 +80,7 @@ class CancelBody(Request):
 def place_order(body: OrderBody) -> Response:
     """Order the cart or these items, at our prices."""
     user_id = current_user().user_id
-    if body.items is None:
-        merge_guest(user_id)
+    _take_over_guest(user_id, body)
     use = idempotency.requested_use(user_id, "place_order", body.model_dump(mode="json"))
     purchase = _purchase(user_id, body)
     learn(_books(purchase))
@@ -95,6 +94,11 @@ def place_order(body: OrderBody) -> Response:
             return idempotency.replay(use, earlier, lambda: _answer(earlier.order_id))
         wait(lambda: _is_decided(purchase.order_id))
     return _answer_first(use, purchase.order_id)
+
+
+def _take_over_guest(user_id: UUID, body: OrderBody) -> None:
+    if body.items is None:
+        merge_guest(user_id)
 
 
 def _purchase(user_id: UUID, body: OrderBody) -> Purchase:
@@ -125,7 +129,9 @@ def _address(user_id: UUID, body: OrderBody) -> dict[str, Any] | None:
 @returns(QuoteOut)
 def quote_order(body: OrderBody) -> dict[str, Any]:
     """What the order would cost now, and how it can be sent; nothing is placed."""
-    purchase = _purchase(current_user().user_id, body)
+    user_id = current_user().user_id
+    _take_over_guest(user_id, body)
+    purchase = _purchase(user_id, body)
     learn(_books(purchase))
     price, currency = checkout.quote(session, purchase)
     address = purchase.shipping_address

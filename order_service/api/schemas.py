@@ -95,7 +95,7 @@ class WarningOut(Response):
 
 
 class CartWarningOut(WarningOut):
-    item_id: UUID
+    item_id: UUID | None = Field(description="null when it is about the cart as a whole")
 
 
 class CartItemOut(Response):

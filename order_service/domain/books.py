@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common.errors import NotFound
-from common.events.catalog import BookAdded, BookChanged, StockChanged
+from common.events.catalog import BookAdded, BookChanged, StockChanged, StockLevel
 from order_service.models import Book
 
 FIELDS = ("version", "code", "title", "price", "currency", "is_active", "available", "cost_price")
@@ -26,6 +26,7 @@ def take_over(session: Session, states: Sequence[BookAdded | BookChanged]) -> No
     ]
     statement = insert(Book).values(rows)
     newer = {name: statement.excluded[name] for name in FIELDS}
+    newer["available"] = _latest_stock(statement.excluded.version, statement.excluded.available)
     session.execute(
         statement.on_conflict_do_update(
             index_elements=["book_id"], set_=newer, where=Book.version <= statement.excluded.version
@@ -37,8 +38,22 @@ def take_over_stock(session: Session, event: StockChanged) -> None:
     session.execute(
         update(Book)
         .where(Book.book_id == event.book_id, Book.version < event.version)
-        .values(version=event.version, available=event.available)
+        .values(version=event.version, available=_latest_stock(event.version, event.available))
     )
+
+
+def _latest_stock(version: Any, available: Any) -> Any:
+    return case((Book.stock_version <= version, available), else_=Book.available)
+
+
+def take_over_levels(session: Session, levels: Iterable[StockLevel]) -> None:
+    """Store what a reservation left. The rest of a book's state at that version is told by its own news only."""
+    for level in sorted(levels, key=lambda each: each.book_id):
+        session.execute(
+            update(Book)
+            .where(Book.book_id == level.book_id, func.greatest(Book.version, Book.stock_version) < level.version)
+            .values(stock_version=level.version, available=level.available)
+        )
 
 
 def unknown(session: Session, book_ids: Iterable[UUID]) -> set[UUID]:

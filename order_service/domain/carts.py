@@ -6,32 +6,39 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common.db import utcnow
-from common.errors import Invalid, NotFound
+from common.errors import Conflict, Invalid, NotFound
 from order_service.domain import books
 from order_service.domain.totals import line_total, totals
 from order_service.models import Book, Cart, CartItem, Order
 
 MAX_QUANTITY = 99
+MAX_TITLES = 100
+
+
+class CartFull(Conflict):
+    code = "cart_full"
 
 
 def lock(session: Session, user_id: UUID, *, is_guest: bool = False) -> None:
-    """Make the owner's cart exist, and keep it from changing until this transaction ends."""
+    """Make the owner's cart exist, in use as of now, and keep it from changing until this transaction ends."""
     made = insert(Cart).values(user_id=user_id, updated_at=utcnow(), is_guest=is_guest)
-    session.execute(made.on_conflict_do_nothing())
-    session.execute(select(Cart.user_id).where(Cart.user_id == user_id).with_for_update())
+    used = {"updated_at": made.excluded.updated_at}
+    session.execute(made.on_conflict_do_update(index_elements=["user_id"], set_=used))
 
 
 def add(session: Session, user_id: UUID, book_id: UUID, quantity: int, *, is_guest: bool = False) -> None:
-    """Put copies in; the same book adds up. Raises NotFound or Invalid (more than 99)."""
+    """Put copies in; the same book adds up. Raises NotFound, CartFull or Invalid (more than 99)."""
     book = books.on_sale(session, [book_id])[book_id]
     lock(session, user_id, is_guest=is_guest)
     held = session.scalar(_items(user_id).where(CartItem.book_id == book_id))
     if held is None:
+        if count(session, user_id) >= MAX_TITLES:
+            raise CartFull(f"A cart holds at most {MAX_TITLES} titles.")
         held = CartItem(user_id=user_id, book_id=book_id, quantity=0, unit_price=book.price)
         session.add(held)
     if held.quantity + quantity > MAX_QUANTITY:
@@ -41,7 +48,7 @@ def add(session: Session, user_id: UUID, book_id: UUID, quantity: int, *, is_gue
 
 
 def hold_at_least(session: Session, user_id: UUID, book_id: UUID, quantity: int) -> None:
-    """Put copies in until there are so many. Raises NotFound."""
+    """Put copies in until there are so many. Raises NotFound or CartFull."""
     lock(session, user_id)
     held = session.scalar(select(CartItem.quantity).where(CartItem.user_id == user_id, CartItem.book_id == book_id))
     if (held or 0) < quantity:
@@ -73,6 +80,11 @@ def empty(session: Session, user_id: UUID) -> None:
     session.execute(delete(CartItem).where(CartItem.user_id == user_id))
 
 
+def count(session: Session, user_id: UUID) -> int:
+    """How many titles are in it."""
+    return session.scalar(select(func.count()).where(CartItem.user_id == user_id)) or 0
+
+
 def contents(session: Session, user_id: UUID) -> list[tuple[UUID, int]]:
     """What is in it, as (book, quantity), in the order in which it was put in."""
     return [(item.book_id, item.quantity) for item in session.scalars(_items(user_id))]
@@ -84,20 +96,25 @@ def reorder(session: Session, user_id: UUID, order: Order) -> list[UUID]:
     for item in order.items:
         try:
             add(session, user_id, item.book_id, item.quantity)
-        except (NotFound, Invalid):
+        except (NotFound, CartFull, Invalid):
             left_out.append(item.book_id)
     return left_out
 
 
 def put_back(session: Session, order: Order) -> None:
-    """Give a cart back what an order could not get, next to what has been put in since."""
+    """Give a cart back what an order could not get, next to what has been put in since.
+
+    What finds no room is still in the order, from which it can be ordered again.
+    """
     lock(session, order.user_id)
     held = {item.book_id: item for item in session.scalars(_items(order.user_id))}
+    left = MAX_TITLES - len(held)
     for item in order.items:
         if present := held.get(item.book_id):
             present.quantity = min(MAX_QUANTITY, present.quantity + item.quantity)
-        else:
+        elif left > 0:
             session.add(_copy(order.user_id, item))
+            left -= 1
     session.flush()
 
 

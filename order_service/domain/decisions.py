@@ -14,7 +14,7 @@ from common import outbox
 from common.db import utcnow
 from common.errors import NotFound
 from common.events.catalog import StockRejected, StockReserved
-from order_service.domain import carts, status
+from order_service.domain import carts, prebooks, status
 from order_service.models import Order, Payment, PaymentStatus, Status
 
 CATALOG = "catalog-service"
@@ -28,6 +28,7 @@ def confirm(session: Session, event: StockReserved) -> None:
     if order:
         expires_at = utcnow() + order.payment_ttl
         status.change(session, order, Status.CONFIRMED, actor=CATALOG, expires_at=expires_at)
+        prebooks.fulfil(session, order, event.stock)
 
 
 def reject(session: Session, event: StockRejected) -> None:

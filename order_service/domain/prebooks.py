@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, union
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common import outbox
 from common.db import utcnow
 from common.errors import Conflict, NotFound
+from common.events.catalog import StockLevel
 from common.events.orders import PrebookingDemandChanged
 from order_service.domain import books, letters
 from order_service.models import Book, Demand, Order, Prebooking, PrebookStatus
@@ -92,30 +93,48 @@ def serve(session: Session, book_id: UUID) -> None:
         _offer(session, _lock(session, book_id))
 
 
-def fulfil(session: Session, order: Order) -> None:
-    """Who has got an order for a book waits for it no longer."""
+def fulfil(session: Session, order: Order, left: Iterable[StockLevel]) -> None:
+    """Who has got an order for a book waits for it no longer; what they were offered beyond it goes to the next.
+
+    `left` is what the order left. Of a book that is not in it nothing is offered before its next news, since the
+    replica may still count the order's own copies.
+    """
     wanted = {item.book_id for item in order.items}
     held = select(Prebooking.book_id).where(
         Prebooking.user_id == order.user_id, Prebooking.book_id.in_(wanted), Prebooking.status.in_(OPEN)
     )
-    for book_id in sorted(session.scalars(held)):
+    held_ids = sorted(session.scalars(held))
+    levels = {level.book_id: level for level in left if level.book_id in held_ids}
+    books.take_over_levels(session, levels.values())  # books are locked before their queues
+    for book_id in held_ids:
         demand = _lock(session, book_id)
         for prebooking in session.scalars(_open(book_id).where(Prebooking.user_id == order.user_id)):
             prebooking.status = PrebookStatus.FULFILLED
         session.flush()
-        _tell(session, demand)
+        if book_id in levels:
+            _offer(session, demand)
+        else:
+            _tell(session, demand)
 
 
 def overdue(session: Session) -> list[UUID]:
-    """Books of which an offer has run out."""
+    """Books of which an offer has run out, or of which more could be offered than is."""
     late = select(Prebooking.book_id).where(
         Prebooking.status == PrebookStatus.NOTIFIED, Prebooking.expires_at < utcnow()
     )
-    return list(session.scalars(late.distinct().limit(BATCH)))
+    idle = (
+        select(Prebooking.book_id)
+        .join(Book, Book.book_id == Prebooking.book_id)
+        .where(Prebooking.status.in_(OPEN), Book.is_active)
+        .group_by(Prebooking.book_id, Book.available)
+        .having(func.bool_or(Prebooking.status == PrebookStatus.WAITING))
+        .having(func.sum(Prebooking.offered) < Book.available)
+    )
+    return list(session.scalars(union(late, idle).limit(BATCH)))
 
 
 def expire(session: Session, book_id: UUID) -> None:
-    """End the offers of a book that nobody took up, and offer its copies to the next."""
+    """End the offers of a book that nobody took up, and offer what can be had of it to the next."""
     demand = _lock(session, book_id)
     late = _open(book_id).where(Prebooking.status == PrebookStatus.NOTIFIED, Prebooking.expires_at < utcnow())
     for prebooking in session.scalars(late):
@@ -132,8 +151,7 @@ def erase(session: Session, user_id: UUID) -> None:
             select(Prebooking).where(Prebooking.user_id == user_id, Prebooking.book_id == book_id)
         ):
             session.delete(prebooking)
-        session.flush()
-        _tell(session, demand)
+        _offer(session, demand)
 
 
 def _lock(session: Session, book_id: UUID) -> Demand:

@@ -15,7 +15,7 @@ from common.errors import Conflict, NotFound
 from common.events import Event
 from common.events import orders as events
 from common.events.orders import OrderLine
-from order_service.domain import letters, prebooks, promotions, sales
+from order_service.domain import letters, promotions, sales
 from order_service.models import HistoryEntry, Order, Status
 
 DECIDED = "decided"
@@ -101,8 +101,6 @@ def change(
         outbox.record(session, told(order, reason or ""))
     if written := letters.OF_STATUS.get(to):
         letters.owe(session, written, order.id, order.user_id)
-    if to == Status.CONFIRMED:
-        prebooks.fulfil(session, order)
     if was_pending:
         notify(session, DECIDED, str(order.id))
 

@@ -10,7 +10,10 @@ from order_service.models.base import Amount, Base, CurrencyCode
 
 
 class Book(Base):
-    """A replica: `version` is the catalog's, and an older event never overwrites a newer one."""
+    """A replica: `version` is the catalog's, and an older event never overwrites a newer one.
+
+    `stock_version` is that of `available` where a reservation told of it before the book's own news did.
+    """
 
     __tablename__ = "books"
 
@@ -22,4 +25,5 @@ class Book(Base):
     currency: Mapped[CurrencyCode]
     is_active: Mapped[bool]
     available: Mapped[int]
+    stock_version: Mapped[int] = mapped_column(default=0, server_default="0")
     cost_price: Mapped[Decimal | None] = mapped_column(Numeric(12, 2))

@@ -247,4 +247,8 @@ def test_replicas_can_be_rebuilt(client, admin, add_book):
     assert set(found[0]) == set(BookAdded.model_fields)
     assert found[0]["is_active"] is False
     assert client.get(f"/internal/books/{ids[0]}", headers=service).json == found[0]
+    some = client.get(f"/internal/books?id={ids[0]}&id={ids[3]}&id={uuid4()}", headers=service).json
+    assert some["items"] == [found[0], found[3]]
+    hundred_and_one = "&".join(f"id={uuid4()}" for _ in range(101))
+    assert client.get(f"/internal/books?{hundred_and_one}", headers=service).status_code == 422
     assert client.get(f"/internal/books/{uuid4()}", headers=service).status_code == 404

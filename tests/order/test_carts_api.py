@@ -24,6 +24,10 @@ def put(shop: Shop, book: UUID, quantity: int = 1) -> dict:
     return answer.json["items"][0]
 
 
+def titles(shop: Shop) -> set[str]:
+    return {each["book_id"] for each in shop.get("/cart").json["items"]}
+
+
 def change(database: Database, book: UUID, **changes: object) -> None:
     deliver(database, HANDLERS, BookChanged(**told(book, version=2, **changes).model_dump()))
 
@@ -108,6 +112,42 @@ def test_a_cart_gets_back_what_could_not_be_had(shop: Shop, book: UUID) -> None:
     assert shop.get("/cart").json["items"] == []
     shop.rejected(order_id, book, 4, 1)
     assert shop.get("/cart").json["items"][0]["quantity"] == 4
+
+
+def test_a_cart_holds_100_titles(shop: Shop, database: Database) -> None:
+    books = [new_id() for _ in range(102)]
+    for each in books:
+        deliver(database, HANDLERS, told(each))
+    for each in books[:99]:
+        put(shop, each)
+    with ThreadPoolExecutor(3) as pool:
+        bodies = [{"book_id": str(each), "quantity": 1} for each in books[99:]]
+        codes = pool.map(lambda body: shop.post("/cart/items", body).status_code, bodies)
+        assert sorted(codes) == [201, 409, 409]
+    absent = next(each for each in books if str(each) not in titles(shop))
+    answer = shop.post("/cart/items", {"book_id": str(absent), "quantity": 1})
+    assert (answer.status_code, answer.json["code"]) == (409, "cart_full")
+    assert put(shop, books[0])["quantity"] == 2, "the same title needs no room"
+    ordered = shop.place(absent).json["id"]
+    again = shop.post(f"/orders/{ordered}/reorder").json
+    assert [each["book_id"] for each in again["left_out"]] == [str(absent)]
+
+
+def test_a_cart_gets_back_no_more_than_it_can_hold(shop: Shop, database: Database, book: UUID) -> None:
+    others = [new_id() for _ in range(100)]
+    for each in others:
+        deliver(database, HANDLERS, told(each))
+    put(shop, book, 2)
+    put(shop, others[0])
+    put(shop, others[1])
+    order_id = shop.post("/orders").json["id"]
+    for each in others[1:]:
+        put(shop, each)
+    shop.rejected(order_id, book)
+    cart = {each["book_id"]: each["quantity"] for each in shop.get("/cart").json["items"]}
+    assert (len(cart), cart[str(book)], cart[str(others[1])]) == (100, 2, 2)
+    assert str(others[0]) not in cart
+    assert len(shop.get(f"/orders/{order_id}").json["items"]) == 3, "from where it can be put in again"
 
 
 def test_an_unknown_item_is_absent(shop: Shop) -> None:

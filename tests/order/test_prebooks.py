@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
 from sqlalchemy import update
 
 from common.db import Database, utcnow
-from common.events.catalog import BookRestocked, StockChanged
+from common.events.auth import UserErased
+from common.events.catalog import BookChanged, BookRestocked, StockChanged, StockLevel, StockReserved
 from common.events.orders import PrebookingDemandChanged
 from common.ids import new_id
+from order_service.config import OrderConfig
+from order_service.domain import books, carts
 from order_service.events import HANDLERS
 from order_service.models import Prebooking
 from order_service.timers import expire_offers
@@ -37,11 +41,28 @@ class Queue:
 
     def stock(self, available: int) -> None:
         self.version += 1
+        self.tell(available)
+
+    def tell(self, available: int) -> None:
         deliver(self.database, HANDLERS, StockChanged(book_id=self.book, version=self.version, available=available))
+
+    def order(self, person: Shop, quantity: int) -> UUID:
+        return UUID(person.place(self.book, quantity).json["id"])
+
+    def reserved(self, order_id: UUID, available: int) -> None:
+        """The catalog's decision, which may come before or after the book's own news of the same change."""
+        level = StockLevel(book_id=self.book, version=self.version, available=available)
+        deliver(self.database, HANDLERS, StockReserved(order_id=order_id, stock=(level,)))
 
 
 def states(*people: Shop) -> list[str]:
     return [person.get("/prebooks").json["items"][0]["status"] for person in people]
+
+
+def offers(*people: Shop) -> list[int]:
+    """How many copies each is offered now."""
+    entries = [person.get("/prebooks").json["items"][0] for person in people]
+    return [entry["offered"] if entry["status"] == "NOTIFIED" else 0 for entry in entries]
 
 
 @pytest.fixture
@@ -100,13 +121,13 @@ def test_what_is_called_off_goes_to_the_next(queue: Queue) -> None:
     assert states(first, second, third) == ["CANCELLED", "NOTIFIED", "WAITING"]
 
 
-def test_an_offer_ends(queue: Queue, database: Database, config: object) -> None:
+def test_an_offer_ends(queue: Queue, database: Database, config: OrderConfig) -> None:
     first, second = queue.join(), queue.join()
     queue.stock(1)
     with database.transaction() as session:
         late = update(Prebooking).where(Prebooking.user_id == first.user_id)
         session.execute(late.values(expires_at=utcnow() - timedelta(minutes=1)))
-    expire_offers(database, config)  # type: ignore[arg-type]
+    expire_offers(database, config)
     assert states(first, second) == ["CANCELLED", "NOTIFIED"]
 
 
@@ -126,6 +147,87 @@ def test_an_order_fulfils(queue: Queue) -> None:
     queue.stock(0)
     queue.stock(1)
     assert states(second) == ["NOTIFIED"]
+
+
+def test_an_offer_waits_until_there_is_room_in_the_cart(queue: Queue, database: Database) -> None:
+    first = queue.join()
+    queue.stock(1)
+    (entry,) = first.get("/prebooks").json["items"]
+    others = [new_id() for _ in range(carts.MAX_TITLES)]
+    with database.transaction() as session:
+        books.take_over(session, [told(each) for each in others])
+        for each in others:
+            carts.add(session, first.user_id, each, 1)
+    refused = first.post(f"/prebooks/{entry['id']}/cart")
+    assert (refused.status_code, refused.json["code"]) == (409, "cart_full")
+    item = first.get("/cart").json["items"][0]
+    first.send("DELETE", f"/cart/items/{item['id']}")
+    assert first.post(f"/prebooks/{entry['id']}/cart").status_code == 200
+
+
+@pytest.mark.parametrize("is_news_first", [True, False])
+def test_copies_that_the_first_left_go_to_the_next_and_no_others(queue: Queue, *, is_news_first: bool) -> None:
+    first, second, third = queue.join(3), queue.join(2), queue.join()
+    queue.stock(3)
+    assert offers(first, second, third) == [3, 0, 0]
+    order_id = queue.order(first, 2)
+    queue.version += 1
+    if is_news_first:
+        queue.tell(1)
+    queue.reserved(order_id, 1)
+    assert (states(first), offers(second, third)) == (["FULFILLED"], [1, 0])
+    queue.tell(1)
+    assert offers(second, third) == [1, 0]
+    queue.stock(2)
+    assert offers(second, third) == [1, 1]
+
+
+def test_a_decision_that_overtakes_the_books_news_loses_none_of_it(
+    queue: Queue, shop: Shop, database: Database, config: OrderConfig
+) -> None:
+    first, second = queue.join(2), queue.join(2)
+    queue.stock(2)
+    order_id = queue.order(first, 1)
+    queue.version += 3  # a new price, one copy more, and then the reservation
+    queue.reserved(order_id, 2)
+    assert offers(second) == [2]
+    priced = told(queue.book, version=queue.version - 2, price=Decimal("5.00"), available=2)
+    deliver(database, HANDLERS, BookChanged(**priced.model_dump()))
+    deliver(database, HANDLERS, StockChanged(book_id=queue.book, version=queue.version - 1, available=3))
+    cart = shop.post("/cart/items", {"book_id": str(queue.book), "quantity": 1}).json
+    assert (cart["items"][0]["unit_price"], cart["items"][0]["available"]) == ("5.00", 2)
+    expire_offers(database, config)
+    assert offers(second) == [2]
+    queue.stock(0)
+    assert shop.get("/cart").json["items"][0]["available"] == 0
+
+
+def test_a_decision_that_does_not_tell_of_stock_offers_nothing_before_the_books_news(queue: Queue) -> None:
+    first, second = queue.join(2), queue.join(2)
+    queue.stock(2)
+    first.reserved(str(queue.order(first, 1)))
+    assert states(first, second) == ["FULFILLED", "WAITING"]
+    queue.stock(1)
+    assert offers(second) == [1]
+
+
+def test_what_was_missed_is_offered_by_the_clock(queue: Queue, database: Database, config: OrderConfig) -> None:
+    first, second = queue.join(2), queue.join()
+    queue.stock(2)
+    order_id = queue.order(first, 1)
+    queue.stock(1)
+    first.reserved(str(order_id))
+    assert states(first, second) == ["FULFILLED", "WAITING"]
+    for _ in range(2):
+        expire_offers(database, config)
+        assert states(first, second) == ["FULFILLED", "NOTIFIED"]
+
+
+def test_who_is_erased_leaves_their_copies_to_the_next(queue: Queue, database: Database) -> None:
+    first, second = queue.join(), queue.join()
+    queue.stock(1)
+    deliver(database, HANDLERS, UserErased(user_id=first.user_id))
+    assert offers(second) == [1]
 
 
 def test_the_catalog_is_told_how_many_wait(queue: Queue, database: Database) -> None:

@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy import select
 
 from common.client import ServiceClient
 from common.db import Database
-from common.errors import NotFound
 from common.events.catalog import BookAdded, BookChanged
 from common.ids import new_id
 from order_service.commands import fetch_all
@@ -26,19 +26,21 @@ class Catalog(ServiceClient):
 
     def __init__(self, *states: BookAdded) -> None:
         self.states = list(states)
+        self.calls = 0
 
     def get(self, path: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
-        if path != "/internal/books":
-            return self._one(UUID(path.rpartition("/")[2]))
+        self.calls += 1
+        assert path == "/internal/books"
+        if params and "id" in params:
+            return self._some(params["id"])
         at = int((params or {}).get("cursor", 0))
         following = str(at + 1) if at + 1 < len(self.states) else None
         return {"items": [self.states[at].model_dump(mode="json")], "next_cursor": following}
 
-    def _one(self, book_id: UUID) -> dict[str, Any]:
-        for state in self.states:
-            if state.book_id == book_id:
-                return state.model_dump(mode="json")
-        raise NotFound
+    def _some(self, book_ids: list[str]) -> dict[str, Any]:
+        assert len(book_ids) <= 100, "the catalog takes no more"
+        found = [state.model_dump(mode="json") for state in self.states if str(state.book_id) in book_ids]
+        return {"items": found, "next_cursor": None}
 
 
 def replica(database: Database) -> dict[UUID, tuple[int, Decimal]]:
@@ -64,3 +66,14 @@ def test_a_book_made_a_moment_ago_can_be_ordered(shop: Shop) -> None:
     assert shop.place(book_id).status_code == 201
     absent = shop.place(new_id())
     assert (absent.status_code, absent.json["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/orders", "/orders/quote"])
+def test_the_catalog_is_asked_once_about_all_that_is_unknown(shop: Shop, path: str) -> None:
+    made = [told(new_id()) for _ in range(99)]
+    catalog = shop.client.application.extensions["catalog"] = Catalog(*made)
+    lines = [{"book_id": str(each.book_id), "quantity": 1} for each in made]
+    absent = shop.post(path, {"items": [*lines, {"book_id": str(new_id()), "quantity": 1}]})
+    assert (absent.status_code, catalog.calls) == (404, 1)
+    assert shop.post(path, {"items": lines}).status_code < 300
+    assert catalog.calls == 1, "what it told is known now"
