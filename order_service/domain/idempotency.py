@@ -83,6 +83,12 @@ def claim(session: Session, use: Use, order_id: UUID, payment_id: UUID | None = 
     return None if fresh else _earlier(use, session.scalars(select(IdempotencyKey).where(*_of(use))).one())
 
 
+def find(session: Session, use: Use) -> Earlier | None:
+    """What the key was used for, if it was: before reading anything that may be gone since. Raises as `claim`."""
+    known = session.scalar(select(IdempotencyKey).where(*_of(use)))
+    return _earlier(use, known) if known else None
+
+
 def _earlier(use: Use, known: IdempotencyKey) -> Earlier:
     if known.fingerprint != use.fingerprint:
         raise KeyReused("This Idempotency-Key was used for another request.")

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from common.db import Database
 from common.events.administration import OrdersAdminActed
@@ -138,6 +139,19 @@ def test_an_address_book_is_ones_own(shop: Shop, book: UUID) -> None:
     assert moved.json["city"] == shop.get("/addresses").json["items"][0]["city"] == "Köln"
     assert shop.get(f"/orders/{placed['id']}").json["shipping_address"]["city"] == "Berlin"
     assert shop.send("DELETE", f"/addresses/{entry['id']}").status_code == 204
+
+
+def test_an_order_placed_again_does_not_need_what_it_was_made_of(shop: Shop, database: Database, book: UUID) -> None:
+    entry = shop.post("/addresses", HOME).json
+    body = {"items": [{"book_id": str(book), "quantity": 1}], "address_id": entry["id"]}
+    first = shop.post("/orders", body, Idempotency_Key="k")
+    assert shop.send("DELETE", f"/addresses/{entry['id']}").status_code == 204
+    with database.transaction() as session:
+        session.execute(text("DELETE FROM books"))
+    again = shop.post("/orders", body, Idempotency_Key="k")
+    assert (again.status_code, again.json) == (201, first.json)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert shop.post("/orders", body | {"address_id": str(book)}, Idempotency_Key="k").status_code == 422
 
 
 def test_terms_are_for_staff_and_audited(shop: Shop, database: Database) -> None:

@@ -164,6 +164,7 @@ def test_the_same_key_gives_the_first_answer(shop: Shop, database: Database, boo
     again = shop.place(book, Idempotency_Key="one")
     assert (again.status_code, again.json) == (201, first.json)
     assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.headers["Location"] == first.headers["Location"]
     assert "Idempotency-Replayed" not in first.headers
     assert count(database, Order) == 1
     other = shop.place(book, 3, Idempotency_Key="one")
