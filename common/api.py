@@ -60,8 +60,8 @@ class Page(Response, Generic[T]):
     total: int | None = None
 
 
-def _amount(value: Any) -> Any:
-    """Digits only: Decimal itself also takes 1e2, 1_000 and the digits of other scripts."""
+def digits_only(value: Any) -> Any:
+    """A number as people write it: Decimal itself also takes 1e2, 1_000 and the digits of other scripts."""
     if isinstance(value, str) and not _AMOUNT.fullmatch(value.strip()):
         raise ValueError("must be an amount such as 12.99")
     return Decimal(str(value)) if isinstance(value, str | int | float) and not isinstance(value, bool) else value
@@ -94,7 +94,7 @@ _MONEY_TAKEN = {
 Money = Annotated[
     Decimal,
     Field(ge=0, le=MAX_MONEY, decimal_places=2),
-    BeforeValidator(_amount),
+    BeforeValidator(digits_only),
     AfterValidator(_two_places),
     PlainSerializer(str, return_type=str, when_used="json"),
     WithJsonSchema(_MONEY_WRITTEN, mode="serialization"),

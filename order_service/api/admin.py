@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
-from decimal import Decimal
 from io import BytesIO
 from typing import Annotated, Any
 from uuid import UUID
@@ -13,7 +12,7 @@ from pydantic import Field, StringConstraints
 from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
-from common.api import MAX_MONEY, Day, FileContent, Page, PageQuery, Request, accepts, returns
+from common.api import Day, FileContent, Money, Page, PageQuery, Request, accepts, returns
 from common.api import Response as Answer
 from common.app import config
 from common.auth import current_user, requires, requires_user
@@ -78,7 +77,7 @@ class BulkOut(Answer):
 class RefundBody(Request):
     """`amount` is what to give back, all that is left when absent; `restock` needs a refund in full."""
 
-    amount: Annotated[Decimal, Field(gt=0, le=MAX_MONEY, decimal_places=2)] | None = None
+    amount: Annotated[Money, Field(gt=0)] | None = None
     restock: bool = False
     reason: Reason | None = None
 

@@ -89,6 +89,15 @@ def test_shipping_tax_and_promotion_of_an_order(shop: Shop, book: UUID) -> None:
     assert (quote["total"], [each["code"] for each in quote["shipping_methods"]]) == ("30.26", ["dhl", "world"])
 
 
+def test_a_rate_is_written_in_digits(shop: Shop) -> None:
+    for rate in ("1e1", "1_0", "NaN"):
+        answer = shop.send("PUT", "/admin/tax-rates/DE", {"rate": rate, "included": True}, staff=True)
+        assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, "rate")
+    for rate in ("19", 19, 19.0, "7.1234"):
+        answer = shop.send("PUT", "/admin/tax-rates/DE", {"rate": rate, "included": True}, staff=True)
+        assert (answer.status_code, float(answer.json["rate"])) == (200, float(rate))
+
+
 def test_prices_with_their_tax_in_them(shop: Shop, book: UUID) -> None:
     shop.send("PUT", "/admin/tax-rates/DE", {"rate": "7", "included": True}, staff=True)
     placed = order(shop, book, shipping_address=HOME).json

@@ -269,6 +269,14 @@ def test_refunds_never_exceed_what_was_paid(shop: Shop, book: UUID) -> None:
     assert shop.post(path, staff=True).status_code == 409
 
 
+@pytest.mark.parametrize("amount", ["1e0", "1_0", "\u0661", "0", "0.00", 0, "-1.00", "1.001", "NaN", True])
+def test_only_an_amount_is_refunded(shop: Shop, book: UUID, amount: object) -> None:
+    order_id = shop.paid(book)
+    answer = shop.post(f"/orders/{order_id}/refund", {"amount": amount}, staff=True)
+    assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, "amount")
+    assert shop.get(f"/orders/{order_id}").json["payment"]["refunded"] == "0.00"
+
+
 def test_parallel_refunds_never_exceed_what_was_paid(shop: Shop, book: UUID) -> None:
     order_id = shop.paid(book)
     path = f"/orders/{order_id}/refund"
