@@ -60,8 +60,8 @@ class Page(Response, Generic[T]):
     total: int | None = None
 
 
-def _amount(value: Any) -> Any:
-    """Digits only: Decimal itself also takes 1e2, 1_000 and the digits of other scripts."""
+def digits_only(value: Any) -> Any:
+    """A number as people write it: Decimal itself also takes 1e2, 1_000 and the digits of other scripts."""
     if isinstance(value, str) and not _AMOUNT.fullmatch(value.strip()):
         raise ValueError("must be an amount such as 12.99")
     return Decimal(str(value)) if isinstance(value, str | int | float) and not isinstance(value, bool) else value
@@ -94,7 +94,7 @@ _MONEY_TAKEN = {
 Money = Annotated[
     Decimal,
     Field(ge=0, le=MAX_MONEY, decimal_places=2),
-    BeforeValidator(_amount),
+    BeforeValidator(digits_only),
     AfterValidator(_two_places),
     PlainSerializer(str, return_type=str, when_used="json"),
     WithJsonSchema(_MONEY_WRITTEN, mode="serialization"),
@@ -103,26 +103,29 @@ Money = Annotated[
 """An amount of money, written with two decimals; its currency stands beside it."""
 
 
-def _from_calendar(parsed: TypeAdapter[Any]) -> BeforeValidator:
-    """No number, not in a text either: pydantic would take it for the seconds since 1970."""
+def _from_calendar(*, days: bool) -> BeforeValidator:
+    """No number, not in a text either: pydantic would take it for the seconds since 1970, and midnight for a date."""
 
     def parse(value: Any) -> Any:
-        if not (isinstance(value, str) and _CALENDAR.match(value.strip())):
+        if not (isinstance(value, str) and _DATE.match(value.strip())):
             raise ValueError("must be a date or a time such as 2026-01-31T12:00:00Z")
+        is_day = days and _DATE.fullmatch(value.strip())
         try:
-            return parsed.validate_python(value)
+            return (_DAY if is_day else _MOMENT).validate_python(value)
         except ValidationError as error:
             raise ValueError(error.errors()[-1]["msg"]) from None
 
     return BeforeValidator(parse)
 
 
-_CALENDAR = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DAY: TypeAdapter[Any] = TypeAdapter(date)
+_MOMENT: TypeAdapter[Any] = TypeAdapter(AwareDatetime)
 
-Moment = Annotated[AwareDatetime, _from_calendar(TypeAdapter(AwareDatetime))]
+Moment = Annotated[AwareDatetime, _from_calendar(days=False)]
 """A time with its offset, as it is sent to us."""
-Day = Annotated[date | AwareDatetime, _from_calendar(TypeAdapter(date | AwareDatetime))]
-"""A date, or the date of a time, as it is sent to us."""
+Day = Annotated[date | AwareDatetime, _from_calendar(days=True)]
+"""A date, or a time with its offset, as it is sent to us."""
 
 
 def _flag(value: Any) -> Any:

@@ -33,6 +33,8 @@ log = get_logger(__name__)
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 406: "not_acceptable"}
 _CODES |= {408: "request_timeout", 411: "length_required", 413: "too_large", 414: "uri_too_long"}
 _CODES |= {415: "unsupported_media_type", 416: "range_not_satisfiable", 429: "too_many_requests"}
+_BUSY = frozenset({"40001", "40P01", "55P03", "57014"})
+"""SQLSTATEs of what others stood in the way of: serialization failure, deadlock, time-outs of lock and statement."""
 
 
 class Orjson(JSONProvider):
@@ -203,6 +205,9 @@ def _render_database_error(error: DBAPIError | PoolTimeout) -> Response:
         return _render_domain_error(Conflict("This conflicts with what is stored."))
     if isinstance(error, DataError):
         return _render_domain_error(Invalid("A value is out of range."))
+    if isinstance(error, DBAPIError) and (reason := getattr(error.orig, "pgcode", None)) in _BUSY:
+        log.warning("database_busy", sqlstate=reason)
+        return _render_domain_error(Unavailable("The database is busy; try again."))
     if isinstance(error, OperationalError | PoolTimeout) or error.connection_invalidated:
         log.warning("database_unavailable", error=type(error).__name__)
         return _render_domain_error(Unavailable("The database cannot be reached; try again."))

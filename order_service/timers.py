@@ -20,11 +20,15 @@ OLDEST_PENDING = Gauge("oldest_pending_order_age_seconds", "How long the oldest 
 
 
 def expire_orders(database: Database, _config: OrderConfig) -> None:
-    """Cancel what was waited for long enough, batch by batch."""
+    """Cancel what was waited for long enough, each order in a transaction of its own."""
     more = True
     while more:
         with database.transaction() as session:
-            more = decisions.expire(session) == decisions.BATCH
+            late = decisions.overdue(session)
+        for order_id in late:
+            with database.transaction() as session:
+                decisions.expire(session, order_id)
+        more = len(late) == decisions.BATCH
 
 
 def redrive_orders(database: Database, config: OrderConfig) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from decimal import Decimal
+from datetime import UTC, date, datetime, time
 from io import BytesIO
 from typing import Annotated, Any
 from uuid import UUID
@@ -13,7 +12,7 @@ from pydantic import Field, StringConstraints
 from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
-from common.api import MAX_MONEY, FileContent, Moment, Page, PageQuery, Request, accepts, returns
+from common.api import Day, FileContent, Money, Page, PageQuery, Request, accepts, returns
 from common.api import Response as Answer
 from common.app import config
 from common.auth import current_user, requires, requires_user
@@ -33,7 +32,7 @@ api = Blueprint("admin_orders", __name__, url_prefix="/api/v1")
 
 
 class OrderFilters(Request):
-    """`from` and `to` bound when it was placed (`to` excluded).
+    """`from` and `to` bound when it was placed: days in UTC, both included, or times, of which `to` is excluded.
 
     `q` is an order number, its beginning or running part, or stands in a title, a customer's name or their address;
     one or two characters, at its beginning. A whole number means that order, a whole address that customer, and nothing
@@ -42,8 +41,8 @@ class OrderFilters(Request):
 
     status: Status | None = None
     user: UUID | None = None
-    from_: Moment | None = Field(None, alias="from")
-    to: Moment | None = None
+    from_: Day | None = Field(None, alias="from")
+    to: Day | None = None
     q: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
 
 
@@ -78,7 +77,7 @@ class BulkOut(Answer):
 class RefundBody(Request):
     """`amount` is what to give back, all that is left when absent; `restock` needs a refund in full."""
 
-    amount: Annotated[Decimal, Field(gt=0, le=MAX_MONEY, decimal_places=2)] | None = None
+    amount: Annotated[Money, Field(gt=0)] | None = None
     restock: bool = False
     reason: Reason | None = None
 
@@ -109,10 +108,13 @@ def _filtered(query: OrderFilters) -> Select[Any]:
     return _placed_between(found, query.from_, query.to)
 
 
-def _placed_between(found: Select[Any], start: datetime | None, end: datetime | None) -> Select[Any]:
+def _placed_between(found: Select[Any], start: date | None, end: date | None) -> Select[Any]:
     if start:
-        found = found.where(Order.placed_at >= start)
-    return found.where(Order.placed_at < end) if end else found
+        first = start if isinstance(start, datetime) else datetime.combine(start, time.min, UTC)
+        found = found.where(Order.placed_at >= first)
+    if isinstance(end, datetime):
+        return found.where(Order.placed_at < end)
+    return found.where(Order.placed_at <= datetime.combine(end, time.max, UTC)) if end else found
 
 
 @api.get("/admin/orders/<uuid:order_id>")

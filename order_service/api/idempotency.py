@@ -10,7 +10,7 @@ import orjson
 from flask import Response, current_app, jsonify, request
 
 from common.app import problem_response
-from common.db import transaction
+from common.db import current_database, transaction
 from common.errors import Invalid
 from order_service.domain import idempotency
 from order_service.domain.idempotency import Earlier, Use
@@ -26,6 +26,14 @@ def requested_use(user_id: UUID, operation: str, content: Any) -> Use | None:
     if not 1 <= len(key) <= MAX_LENGTH or not key.isprintable():
         raise Invalid.field("Idempotency-Key", f"must be 1 to {MAX_LENGTH} printable characters")
     return Use(user_id, operation, key, content)
+
+
+def find(use: Use | None) -> Earlier | None:
+    """What the key was used for before, if it was. Raises KeyReused or StillRunning."""
+    if use is None:
+        return None
+    with current_database().read() as session:
+        return idempotency.find(session, use)
 
 
 def as_json(answer: dict[str, Any]) -> dict[str, Any]:

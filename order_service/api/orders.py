@@ -26,7 +26,7 @@ from order_service.decisions import DecisionWaiter
 from order_service.domain import addresses, cancellation, carts, checkout, pricing, status, views
 from order_service.domain import idempotency as keys
 from order_service.domain.checkout import Purchase
-from order_service.domain.idempotency import Use
+from order_service.domain.idempotency import Earlier, Use
 from order_service.domain.listing import NEWEST_FIRST
 from order_service.models import Order, Status
 
@@ -80,8 +80,10 @@ class CancelBody(Request):
 def place_order(body: OrderBody) -> Response:
     """Order the cart or these items, at our prices."""
     user_id = current_user().user_id
-    _take_over_guest(user_id, body)
     use = idempotency.requested_use(user_id, "place_order", body.model_dump(mode="json"))
+    if earlier := idempotency.find(use):
+        return _answer_again(use, earlier)
+    _take_over_guest(user_id, body)
     purchase = _purchase(user_id, body)
     learn(_books(purchase))
     waiter: DecisionWaiter = current_app.extensions["decisions"]
@@ -91,7 +93,7 @@ def place_order(body: OrderBody) -> Response:
             if earlier is None:
                 checkout.place(own, purchase)
         if use and earlier:
-            return idempotency.replay(use, earlier, lambda: _answer(earlier.order_id))
+            return _answer_again(use, earlier)
         wait(lambda: _is_decided(purchase.order_id))
     return _answer_first(use, purchase.order_id)
 
@@ -168,10 +170,18 @@ def _is_decided(order_id: UUID) -> bool:
 def _answer_first(use: Use | None, order_id: UUID) -> Response:
     code, answer = _answer(order_id)
     idempotency.keep(use, code, answer)
-    response = idempotency.respond(code, answer)
-    response.headers["Location"] = f"/api/v1/orders/{order_id}"
+    response = _located(idempotency.respond(code, answer), order_id)
     if _preferred_wait() and answer.get("status") != Status.PENDING:
         response.headers["Preference-Applied"] = f"wait={int(_preferred_wait())}"
+    return response
+
+
+def _answer_again(use: Use | None, earlier: Earlier) -> Response:
+    return _located(idempotency.replay(use, earlier, lambda: _answer(earlier.order_id)), earlier.order_id)
+
+
+def _located(response: Response, order_id: UUID) -> Response:
+    response.headers["Location"] = f"/api/v1/orders/{order_id}"
     return response
 
 

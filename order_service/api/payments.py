@@ -12,11 +12,11 @@ from common.api import Request, accepts, returns
 from common.auth import current_user, requires_user
 from common.db import current_database, transaction
 from common.errors import Invalid, problem
+from common.ids import new_id
 from order_service.api import idempotency
 from order_service.api.schemas import OrderOut
 from order_service.domain import idempotency as keys
 from order_service.domain import payments, status, views
-from order_service.domain.idempotency import Earlier
 from order_service.domain.status import IllegalTransition
 from order_service.models import Payment, PaymentStatus, Status
 from order_service.payments import processing
@@ -33,7 +33,7 @@ class PayBody(Request):
 @requires_user("orders:write")
 @accepts(body=PayBody)
 @returns(OrderOut, description="Paid")
-@returns(OrderOut, 202, description="Under way: the provider decides later")
+@returns(OrderOut, 202, description="Under way: the provider decides later, and the order tells")
 def pay(order_id: UUID, body: PayBody) -> Response:
     """Charge for a confirmed order; after a refusal by the card's bank it may be tried again."""
     provider: PaymentProvider = current_app.extensions["payment_provider"]
@@ -42,16 +42,16 @@ def pay(order_id: UUID, body: PayBody) -> Response:
     bearer = current_user()
     content = {"order_id": str(order_id), **body.model_dump()}
     use = idempotency.requested_use(bearer.user_id, "pay", content)
+    attempt_id = new_id()
     with transaction() as own:
         order = status.lock_own(own, order_id, bearer.user_id)
-        begun: Earlier | Payment | None = keys.claim(own, use, order_id) if use else None
-        begun = begun or payments.begin(own, order, provider=provider.name, method=body.payment_method)
-    if isinstance(begun, Earlier):
-        return idempotency.replay(use, begun, lambda: _answer_as_it_stands(order_id))
-    attempt = processing.charge(current_database(), provider, begun.id)
-    code, answer = _answer(attempt)
-    if attempt.status != PaymentStatus.PROCESSING:  # else nobody knows the answer yet
-        idempotency.keep(use, code, answer)
+        earlier = keys.claim(own, use, order_id, attempt_id) if use else None
+        if earlier is None:
+            payments.begin(own, order, provider=provider.name, method=body.payment_method, payment_id=attempt_id)
+    if use and earlier:
+        return idempotency.replay(use, earlier, lambda: _answer_as_it_stands(earlier.payment_id))
+    code, answer = _answer(processing.charge(current_database(), provider, attempt_id))
+    idempotency.keep(use, code, answer)
     return idempotency.respond(code, answer)
 
 
@@ -66,10 +66,10 @@ def _answer(payment: Payment) -> tuple[int, dict[str, Any]]:
     return (202 if payment.status == PaymentStatus.PROCESSING else 200), idempotency.as_json(order)
 
 
-def _answer_as_it_stands(order_id: UUID) -> tuple[int, dict[str, Any]]:
+def _answer_as_it_stands(payment_id: UUID | None) -> tuple[int, dict[str, Any]]:
     """For a request whose first process died: what its attempt has come to since. Raises StillRunning."""
     with current_database().read() as reader:
-        attempt = payments.latest(reader, order_id)
-    if attempt.status == PaymentStatus.PROCESSING:  # not to be kept as an answer: nobody knows it yet
+        attempt = reader.get(Payment, payment_id) if payment_id else None  # None by a version that did not keep it
+    if attempt is None or attempt.status == PaymentStatus.PROCESSING:  # no answer to keep: nobody knows it yet
         raise keys.StillRunning("The provider has not been heard of this payment yet.")
     return _answer(attempt)

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from flask import Blueprint
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from common.api import Moment, Money, Page, PageQuery, Request, Response, accepts, returns
+from common.api import Moment, Money, Page, PageQuery, Request, Response, accepts, digits_only, returns
 from common.auth import current_user, requires
 from common.db import session
 from common.errors import Invalid, NotFound
@@ -83,7 +83,7 @@ class ShippingOut(ShippingBody):
 class TaxBody(Request):
     """`rate` is percent; `included` means that prices have it in them."""
 
-    rate: Annotated[Decimal, Field(ge=0, le=100, decimal_places=4)]
+    rate: Annotated[Decimal, Field(ge=0, le=100, decimal_places=4), BeforeValidator(digits_only)]
     included: bool
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from common import outbox
@@ -66,24 +65,27 @@ def longest_wait(session: Session) -> timedelta:
     return utcnow() - oldest if oldest else timedelta()
 
 
-def expire(session: Session) -> int:
-    """Cancel a batch of orders whose time is over; returns how many. One being paid right now is left alone."""
-    overdue = _overdue(session)
-    for row in sorted(overdue, key=lambda each: (each.status, each.currency)):  # as each counts into a sum of its kind
-        order = status.lock(session, row.id)
-        reason = "no_stock_decision" if order.status == Status.PENDING else "unpaid"
-        status.change(session, order, Status.CANCELLED, actor=SYSTEM, reason=reason)
-        if reason == "no_stock_decision" and order.from_cart:
-            carts.put_back(session, order)
-    return len(overdue)
+def overdue(session: Session) -> Sequence[UUID]:
+    """A batch of orders whose time is over. One at which somebody is, or that is being paid, is left alone."""
+    late = _overdue().order_by(Order.expires_at).limit(BATCH)
+    return session.scalars(late.with_for_update(skip_locked=True, of=Order)).all()
 
 
-def _overdue(session: Session) -> Sequence[Any]:
+def expire(session: Session, order_id: UUID) -> None:
+    """Cancel an order whose time is over.
+
+    In a transaction of its own: whoever locks a promotion and a cart takes the promotion first, and a second order's
+    promotion would come after the first one's cart.
+    """
+    order = status.lock(session, order_id)
+    if session.scalar(_overdue().where(Order.id == order_id)) is None:
+        return  # decided, paid or cancelled meanwhile
+    reason = "no_stock_decision" if order.status == Status.PENDING else "unpaid"
+    status.change(session, order, Status.CANCELLED, actor=SYSTEM, reason=reason)
+    if reason == "no_stock_decision" and order.from_cart:
+        carts.put_back(session, order)
+
+
+def _overdue() -> Select[UUID]:
     being_paid = select(Payment.id).where(Payment.order_id == Order.id, Payment.status == PaymentStatus.PROCESSING)
-    return session.execute(
-        select(Order.id, Order.status, Order.currency)
-        .where(Order.expires_at < utcnow(), ~being_paid.exists())
-        .order_by(Order.expires_at)
-        .limit(BATCH)
-        .with_for_update(skip_locked=True, of=Order)
-    ).all()
+    return select(Order.id).where(Order.expires_at < utcnow(), ~being_paid.exists())

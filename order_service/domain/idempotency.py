@@ -49,14 +49,18 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What a key was used for before. Without an answer its process died; the order knows how far it came."""
+    """What a key was used for before.
+
+    Without an answer its process died; the order, or the attempt to pay for it, knows how far it came.
+    """
 
     order_id: UUID
+    payment_id: UUID | None
     status: int | None
     answer: dict[str, Any] | None
 
 
-def claim(session: Session, use: Use, order_id: UUID) -> Earlier | None:
+def claim(session: Session, use: Use, order_id: UUID, payment_id: UUID | None = None) -> Earlier | None:
     """None when this is the first use, which is now under way. Raises KeyReused or StillRunning.
 
     Of two first uses at once, the second waits here until the first one's transaction has ended.
@@ -69,22 +73,28 @@ def claim(session: Session, use: Use, order_id: UUID) -> Earlier | None:
             key=use.key,
             fingerprint=use.fingerprint,
             order_id=order_id,
+            payment_id=payment_id,
             running_until=utcnow() + RUNS_AT_MOST,
             created_at=utcnow(),
         )
         .on_conflict_do_nothing()
         .returning(IdempotencyKey.order_id)
     )
-    return None if fresh else _earlier(session, use)
+    return None if fresh else _earlier(use, session.scalars(select(IdempotencyKey).where(*_of(use))).one())
 
 
-def _earlier(session: Session, use: Use) -> Earlier:
-    known = session.execute(select(IdempotencyKey).where(*_of(use))).scalar_one()
+def find(session: Session, use: Use) -> Earlier | None:
+    """What the key was used for, if it was: before reading anything that may be gone since. Raises as `claim`."""
+    known = session.scalar(select(IdempotencyKey).where(*_of(use)))
+    return _earlier(use, known) if known else None
+
+
+def _earlier(use: Use, known: IdempotencyKey) -> Earlier:
     if known.fingerprint != use.fingerprint:
         raise KeyReused("This Idempotency-Key was used for another request.")
     if known.answer_status is None and known.running_until > utcnow():
         raise StillRunning("The first request with this Idempotency-Key is still running.")
-    return Earlier(known.order_id, known.answer_status, known.answer)
+    return Earlier(known.order_id, known.payment_id, known.answer_status, known.answer)
 
 
 def finish(session: Session, use: Use, status: int, answer: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from common import outbox
 from common.db import utcnow
 from common.errors import Conflict, Invalid, NotFound
 from common.events.orders import OrderRefunded
+from common.ids import new_id
 from order_service.domain import invoices, letters, sales, status
 from order_service.domain.status import PAYABLE, IllegalTransition
 from order_service.domain.totals import ZERO
@@ -52,13 +53,14 @@ class RefundPending(Conflict):
     code = "refund_pending"
 
 
-def begin(session: Session, order: Order, *, provider: str, method: str) -> Payment:
+def begin(session: Session, order: Order, *, provider: str, method: str, payment_id: UUID | None = None) -> Payment:
     """An attempt to charge for a locked order. Raises IllegalTransition or PaymentInProgress."""
     if order.status not in PAYABLE:
         raise IllegalTransition(f"An order that is {order.status} cannot be paid.")
     if _captured_or_processing(session, order.id):
         raise PaymentInProgress("A payment for this order is under way.")
     payment = Payment(
+        id=payment_id or new_id(),
         order_id=order.id,
         provider=provider,
         method=method,
@@ -201,14 +203,6 @@ def has_pending_refund(session: Session, order_id: UUID) -> bool:
         .limit(1)
     )
     return session.scalar(pending) is not None
-
-
-def latest(session: Session, order_id: UUID) -> Payment:
-    """The last attempt to pay for an order. Raises NotFound when there was none."""
-    found = session.scalar(select(Payment).where(Payment.order_id == order_id).order_by(Payment.id.desc()).limit(1))
-    if found is None:
-        raise NotFound
-    return found
 
 
 def stuck_payments(session: Session) -> Sequence[UUID]:

@@ -13,7 +13,10 @@ from order_service.models.base import Base
 
 
 class IdempotencyKey(Base):
-    """One use of an Idempotency-Key. Without `answer` the request still runs, or its process died."""
+    """One use of an Idempotency-Key. Without `answer` the request still runs, or its process died.
+
+    `payment_id` is the attempt that a payment's key made: an order may have had others since.
+    """
 
     __tablename__ = "idempotency_keys"
 
@@ -22,6 +25,7 @@ class IdempotencyKey(Base):
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     fingerprint: Mapped[str] = mapped_column(String(64))
     order_id: Mapped[UUID]
+    payment_id: Mapped[UUID | None]
     running_until: Mapped[datetime]
     answer_status: Mapped[int | None]
     answer: Mapped[dict[str, Any] | None] = mapped_column(JSONB)

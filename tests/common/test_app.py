@@ -116,6 +116,12 @@ def lose_database() -> Any:
     raise OperationalError("SELECT 1", {}, Exception("connection refused"))
 
 
+@api.post("/deadlocked")
+@public
+def lose_a_deadlock() -> Any:
+    session.execute(text("DO $$ BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = 'deadlock_detected'; END $$"))
+
+
 @api.post("/aside")
 @public
 def write_aside() -> Any:
@@ -191,6 +197,12 @@ def test_a_refusal_undoes_what_was_done_unless_it_must_be_remembered(
 
 def test_unavailable_says_when_to_come_back(client: FlaskClient) -> None:
     assert int(client.post("/unreachable").headers["Retry-After"]) > 0
+
+
+def test_a_database_that_others_are_at_is_busy_and_not_away(client: FlaskClient) -> None:
+    answer = client.post("/deadlocked")
+    assert (answer.status_code, answer.json["detail"]) == (503, "The database is busy; try again.")
+    assert int(answer.headers["Retry-After"]) > 0
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,32 @@ def test_the_export_has_all_orders_after_the_filters(
     assert shop.get("/admin/orders/export?limit=2", staff=True).status_code == 422
 
 
+def test_orders_are_found_by_day_or_time(shop: Shop, database: Database, book: UUID) -> None:
+    first, second = (shop.place(book).json["id"] for _ in range(2))
+    for order_id, at in {first: "2026-03-01T00:00:00Z", second: "2026-03-02T23:59:59.999999Z"}.items():
+        with database.transaction() as session:
+            session.execute(text("UPDATE orders SET placed_at = :at WHERE id = :id"), {"at": at, "id": order_id})
+    for period, found in {
+        "from=2026-03-01&to=2026-03-02": [second, first],
+        "from=2026-03-02&to=2026-03-02": [second],
+        "to=2026-03-01": [first],
+        "from=2026-03-03": [],
+        "from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z": [first],
+        "from=2026-03-01T00:00:01Z&to=2026-03-02": [second],
+        "to=2026-03-01T00:00:00Z": [],
+        "from=2026-03-01T00:00:00-01:00&to=9999-12-31": [second],
+    }.items():
+        assert [each["id"] for each in shop.get(f"/admin/orders?{period}", staff=True).json["items"]] == found, period
+        assert [row["id"] for row in exported(shop, f"?{period}")] == found, period
+
+
+@pytest.mark.parametrize("value", ["2026-03-01T00:00:00", "2026-02-30", "1772323200", "yesterday"])
+def test_what_is_neither_day_nor_time_is_refused(shop: Shop, value: str) -> None:
+    for path in ("/admin/orders", "/admin/orders/export", "/admin/analytics/sales/summary"):
+        answer = shop.get(f"{path}?from={value}", staff=True)
+        assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, "from")
+
+
 def test_what_somebody_wrote_is_no_formula(shop: Shop, database: Database) -> None:
     book = new_id()
     deliver(database, HANDLERS, told(book, title="=1+1", price=Decimal("1.00")))

@@ -81,6 +81,11 @@ def test_days_without_a_sale_are_there_too(shop: Shop, traded: None) -> None:
     assert days["items"][-1]["day"] == str(today)
 
 
+def test_midnight_elsewhere_means_the_day_that_it_is_here(shop: Shop, traded: None) -> None:
+    told = analytics(shop, "summary", from_="2026-03-01T00:00:00%2B02:00", to="2026-03-01T00:00:00-02:00").json
+    assert (told["from"], told["to"]) == ("2026-02-28", "2026-03-01")
+
+
 def test_the_best_sellers_by_money_and_by_number(
     shop: Shop, database: Database, traded: None, book: UUID, costed: UUID
 ) -> None:

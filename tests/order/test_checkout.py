@@ -9,6 +9,7 @@ from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from common.db import Database
 from common.events.administration import OrdersAdminActed
@@ -88,6 +89,15 @@ def test_shipping_tax_and_promotion_of_an_order(shop: Shop, book: UUID) -> None:
     assert (quote["total"], [each["code"] for each in quote["shipping_methods"]]) == ("30.26", ["dhl", "world"])
 
 
+def test_a_rate_is_written_in_digits(shop: Shop) -> None:
+    for rate in ("1e1", "1_0", "NaN"):
+        answer = shop.send("PUT", "/admin/tax-rates/DE", {"rate": rate, "included": True}, staff=True)
+        assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, "rate")
+    for rate in ("19", 19, 19.0, "7.1234"):
+        answer = shop.send("PUT", "/admin/tax-rates/DE", {"rate": rate, "included": True}, staff=True)
+        assert (answer.status_code, float(answer.json["rate"])) == (200, float(rate))
+
+
 def test_prices_with_their_tax_in_them(shop: Shop, book: UUID) -> None:
     shop.send("PUT", "/admin/tax-rates/DE", {"rate": "7", "included": True}, staff=True)
     placed = order(shop, book, shipping_address=HOME).json
@@ -138,6 +148,19 @@ def test_an_address_book_is_ones_own(shop: Shop, book: UUID) -> None:
     assert moved.json["city"] == shop.get("/addresses").json["items"][0]["city"] == "Köln"
     assert shop.get(f"/orders/{placed['id']}").json["shipping_address"]["city"] == "Berlin"
     assert shop.send("DELETE", f"/addresses/{entry['id']}").status_code == 204
+
+
+def test_an_order_placed_again_does_not_need_what_it_was_made_of(shop: Shop, database: Database, book: UUID) -> None:
+    entry = shop.post("/addresses", HOME).json
+    body = {"items": [{"book_id": str(book), "quantity": 1}], "address_id": entry["id"]}
+    first = shop.post("/orders", body, Idempotency_Key="k")
+    assert shop.send("DELETE", f"/addresses/{entry['id']}").status_code == 204
+    with database.transaction() as session:
+        session.execute(text("DELETE FROM books"))
+    again = shop.post("/orders", body, Idempotency_Key="k")
+    assert (again.status_code, again.json) == (201, first.json)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert shop.post("/orders", body | {"address_id": str(book)}, Idempotency_Key="k").status_code == 422
 
 
 def test_terms_are_for_staff_and_audited(shop: Shop, database: Database) -> None:

@@ -164,6 +164,7 @@ def test_the_same_key_gives_the_first_answer(shop: Shop, database: Database, boo
     again = shop.place(book, Idempotency_Key="one")
     assert (again.status_code, again.json) == (201, first.json)
     assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.headers["Location"] == first.headers["Location"]
     assert "Idempotency-Replayed" not in first.headers
     assert count(database, Order) == 1
     other = shop.place(book, 3, Idempotency_Key="one")
@@ -266,6 +267,14 @@ def test_refunds_never_exceed_what_was_paid(shop: Shop, book: UUID) -> None:
     rest = shop.post(path, {"restock": True}, staff=True).json
     assert (rest["status"], rest["payment"]["refunded"]) == ("REFUNDED", "12.99")
     assert shop.post(path, staff=True).status_code == 409
+
+
+@pytest.mark.parametrize("amount", ["1e0", "1_0", "\u0661", "0", "0.00", 0, "-1.00", "1.001", "NaN", True])
+def test_only_an_amount_is_refunded(shop: Shop, book: UUID, amount: object) -> None:
+    order_id = shop.paid(book)
+    answer = shop.post(f"/orders/{order_id}/refund", {"amount": amount}, staff=True)
+    assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, "amount")
+    assert shop.get(f"/orders/{order_id}").json["payment"]["refunded"] == "0.00"
 
 
 def test_parallel_refunds_never_exceed_what_was_paid(shop: Shop, book: UUID) -> None:

@@ -95,6 +95,35 @@ def test_a_kept_answer_is_repeated_while_a_later_attempt_is_open(shop: Shop, pro
     assert (again.status_code, again.json) == (402, declined.json)
 
 
+def test_a_payment_decided_later_keeps_its_first_answer(
+    shop: Shop, database: Database, config: OrderConfig, book: UUID
+) -> None:
+    order_id = shop.confirmed(book)
+    first = shop.pay(order_id, "tok_pendingDeclined", Idempotency_Key="first")
+    assert first.status_code == 202
+    change(database, "UPDATE simulated_charges SET settles_at = now()")
+    finish(database, config)
+    assert shop.status(order_id) == "PAYMENT_FAILED"
+    assert shop.pay(order_id, Idempotency_Key="second").json["status"] == "PAID"
+    again = shop.pay(order_id, "tok_pendingDeclined", Idempotency_Key="first")
+    assert (again.status_code, again.json) == (202, first.json)
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
+def test_a_key_without_an_answer_speaks_of_its_own_attempt(
+    shop: Shop, database: Database, config: OrderConfig, provider: Provider, book: UUID
+) -> None:
+    order_id = shop.confirmed(book)
+    provider.away = True
+    assert shop.pay(order_id, "tok_chargeDeclined", Idempotency_Key="first").status_code == 503
+    finish(database, config)
+    provider.away = False
+    assert shop.pay(order_id, Idempotency_Key="second").json["status"] == "PAID"
+    change(database, "UPDATE idempotency_keys SET running_until = now() - interval '1 second'")
+    again = shop.pay(order_id, "tok_chargeDeclined", Idempotency_Key="first")
+    assert (again.status_code, again.json["code"]) == (402, "payment_declined")
+
+
 def test_a_payment_overtaken_by_a_cancellation_is_a_conflict(shop: Shop, provider: Provider, book: UUID) -> None:
     order_id = shop.confirmed(book)
     provider.afterwards = lambda: shop.post(f"/orders/{order_id}/cancel")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from itertools import product
 from uuid import UUID
@@ -17,7 +18,7 @@ from common.events.catalog import BookChanged, StockChanged, StockReserved
 from common.events.orders import OrderConfirmed
 from common.ids import new_id
 from order_service.config import OrderConfig
-from order_service.domain import books, idempotency, payments, status
+from order_service.domain import books, carts, idempotency, payments, promotions, status
 from order_service.domain.status import IllegalTransition
 from order_service.domain.totals import totals
 from order_service.events import HANDLERS
@@ -27,6 +28,7 @@ from order_service.timers import expire_orders, finish_payments
 from tests.order.conftest import told
 from tests.order.shop import Shop
 from tests.support.database import deliver, emitted
+from tests.support.waiting import eventually
 
 LEGAL = {
     ("PENDING", "CONFIRMED"),
@@ -135,6 +137,29 @@ def test_orders_that_nobody_pays_or_decides_expire(
     assert [shop.status(each) for each in (undecided, unpaid, failed, paid)] == ["CANCELLED"] * 3 + ["PAID"]
     reasons = [shop.get(f"/orders/{each}").json["history"][-1]["reason"] for each in (undecided, unpaid)]
     assert reasons == ["no_stock_decision", "unpaid"]
+
+
+def test_an_order_that_expires_holds_nothing_while_another_waits(
+    shop: Shop, database: Database, config: OrderConfig, book: UUID
+) -> None:
+    """Its cart, while the next one's promotion is taken by somebody who may be on the way to that cart."""
+    promotion = {"code": "SPRING", "kind": "percent", "value": "10"}
+    assert shop.post("/admin/promotions", promotion, staff=True).status_code == 201
+    assert shop.post("/cart/items", {"book_id": str(book), "quantity": 1}).status_code == 201
+    of_cart = shop.post("/orders").json["id"]
+    promoted = shop.post(
+        "/orders", {"items": [{"book_id": str(book), "quantity": 1}], "promotion_code": "SPRING"}
+    ).json["id"]
+    overdue(database)
+    with ThreadPoolExecutor(1) as pool:
+        with database.transaction() as buyer:
+            promotions.lock(buyer, "SPRING", shop.user_id)
+            expiry = pool.submit(expire_orders, database, config)
+            eventually(lambda: shop.status(of_cart) == "CANCELLED", within=3)
+            carts.lock(buyer, shop.user_id)
+        expiry.result(10)
+    assert shop.status(promoted) == "CANCELLED"
+    assert len(shop.get("/cart").json["items"]) == 1
 
 
 def attempt(database: Database, order_id: str) -> UUID:
