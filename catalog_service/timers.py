@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from catalog_service.config import CatalogConfig
-from catalog_service.domain import files, overdue, suggestions, words
+from catalog_service.domain import files, overdue, shelves, suggestions, words
 from catalog_service.domain.imports import worker
 from catalog_service.peers import Orders
 from catalog_service.similarity.refreshing import refresh
@@ -41,6 +41,7 @@ def _held_since(database: Database, moment: datetime, after: UUID) -> list[UUID]
 
 TIMERS = [
     Timer("learn-words", 2.0, words.learn_all),
+    Timer("settle-genre-counts", 5.0, shelves.settle_all),
     Timer("sweep-files", 5.0, files.sweep),
     Timer("imports", 1.0, worker.run_all),
     Timer("prune-imports", 3600.0, worker.prune),

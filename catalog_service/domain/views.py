@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from catalog_service.domain import covers, images
 from catalog_service.domain.isbn import find_isbn13
+from catalog_service.domain.text import fingerprint
 from catalog_service.models import Author, Book, BookAuthor, BookGenre, Genre, Image
 from common.errors import NotFound
 
@@ -152,5 +153,9 @@ def _number(value: Any) -> int | float | None:
 
 
 def entity_tag(row: Row[Any], *, staff: bool) -> str:
-    """What changes with the answer: edits first, then everything else, then who looks at it."""
-    return f"{row.revision}.{row.version}{'.staff' if staff else ''}"
+    """What changes with the answer: edits first, then everything else of the book, its genres, and who looks at it.
+
+    A shelf may be a good part of the catalogue: when it is renamed, nothing is written to its books.
+    """
+    genres = fingerprint(repr([(genre["name"], genre["slug"]) for genre in row.genres]), 10)
+    return f"{row.revision}.{row.version}.{genres}{'.staff' if staff else ''}"

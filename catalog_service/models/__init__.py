@@ -13,7 +13,7 @@ from catalog_service.models.imports import (
     RejectedRow,
     UndoOutcome,
 )
-from catalog_service.models.people import Author, Genre
+from catalog_service.models.people import Author, Genre, GenreCount
 from catalog_service.models.search import FormerName, QueuedWords, SearchWord
 from catalog_service.models.similar import SimilarBooks, SimilarTerm, SimilarTraining
 from catalog_service.models.stock import (
@@ -39,6 +39,7 @@ __all__ = [
     "Contact",
     "FormerName",
     "Genre",
+    "GenreCount",
     "Image",
     "ImportChange",
     "ImportJob",

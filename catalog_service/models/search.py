@@ -35,10 +35,14 @@ class QueuedWords(Base):
 
 
 class FormerName(Base):
-    """A slug or id of an author or a genre that was merged into another: it leads there for good."""
+    """What an author or a genre was found by that was merged into another: it leads there for good.
+
+    Of kind `authors` or `genres` it is a slug or an id; of `authors.key` or `genres.key` the name as it is compared,
+    until somebody gives this name anew.
+    """
 
     __tablename__ = "former_names"
 
     kind: Mapped[str] = mapped_column(String(16), primary_key=True)
-    reference: Mapped[str] = mapped_column(String(100), primary_key=True)
+    reference: Mapped[str] = mapped_column(primary_key=True)
     target_id: Mapped[UUID] = mapped_column(index=True)

@@ -33,7 +33,7 @@ from common import outbox
 from common.db import utcnow
 from common.ids import new_id
 
-Names = dict[str, tuple[UUID, str]]
+Names = named.Known
 Claim = Callable[[Mapping[str, int]], Mapping[str, int]]
 _books: Any = Book.__table__
 _book_authors: Any = BookAuthor.__table__
@@ -99,8 +99,9 @@ def upsert(session: Session, rows: Sequence[Row], claim: Claim, *, currency: str
     """
     lock(session)
     batch = _sort(session, rows, claim)
-    created = _create(session, batch.new, currency=currency, actor=actor)
-    updated = change(session, batch.known, _revived(session, batch.known))
+    names = _named(session, [*batch.new, *(row for row, _ in batch.known)])
+    created = _create(session, batch.new, names, currency=currency, actor=actor)
+    updated = change(session, batch.known, _revived(session, batch.known), names)
     unchanged = len(batch.known) - len(updated)
     return Outcome(len(created), len(updated), unchanged, batch.problems, [*created, *updated])
 
@@ -111,7 +112,10 @@ def lock(session: Session) -> None:
 
 
 def _named(session: Session, rows: Sequence[Row]) -> tuple[Names, Names]:
-    """The authors and the genres that the rows name; those that are new are made."""
+    """The authors and the genres that the rows name; those that are new are made.
+
+    Of all rows of a transaction at once, since that locks them in one order.
+    """
     authors = named.by_names(session, Author, [name for row in rows for name in row.draft.authors])
     return authors, named.by_names(session, Genre, [name for row in rows for name in row.draft.genres])
 
@@ -205,8 +209,10 @@ def _revived(session: Session, known: Sequence[tuple[Row, Any]]) -> dict[UUID, d
     return {book_id: {"is_active": True} for book_id in untouched}
 
 
-def _create(session: Session, rows: Sequence[Row], *, currency: str, actor: str) -> list[Change]:
-    authors, genres = _named(session, rows)
+def _create(
+    session: Session, rows: Sequence[Row], names: tuple[Names, Names], *, currency: str, actor: str
+) -> list[Change]:
+    authors, genres = names
     books, movements, changes = [], [], []
     links = Links()
     for row in rows:
@@ -252,12 +258,22 @@ def _author_names(draft: Draft, authors: Names) -> str:
 
 def _names_of(wanted: Iterable[str], known: Names) -> list[str]:
     """The names as they are kept, each once."""
-    return [known[key][1] for key in unique_keys(wanted)]
+    return [name for _, name in _each_once(wanted, known)]
 
 
-def change(session: Session, known: Sequence[tuple[Row, Any]], besides: Mapping[UUID, dict[str, Any]]) -> list[Change]:
+def _each_once(wanted: Iterable[str], known: Names) -> list[tuple[UUID, str]]:
+    """Two names may be of one, since they were merged."""
+    return list(dict.fromkeys(known[comparison_key(name)] for name in wanted))
+
+
+def change(
+    session: Session,
+    known: Sequence[tuple[Row, Any]],
+    besides: Mapping[UUID, dict[str, Any]],
+    names: tuple[Names, Names] | None = None,
+) -> list[Change]:
     """Write what the rows say to their books, which `held` gave, and columns `besides` by book; tell what differed."""
-    authors, genres = _named(session, [row for row, _ in known])
+    authors, genres = names or _named(session, [row for row, _ in known])
     events, changes, links = [], [], Links()
     written: dict[UUID, dict[str, Any]] = {}
     for row, book in known:
@@ -304,22 +320,22 @@ class Links:
     without_genres: list[UUID] = field(default_factory=list)
 
     def add(self, book_id: UUID, draft: Draft, authors: Names, genres: Names) -> None:
-        self._add_authors(book_id, unique_keys(draft.authors), authors)
-        self._add_genres(book_id, unique_keys(draft.genres), genres)
+        self._add_authors(book_id, _each_once(draft.authors, authors))
+        self._add_genres(book_id, _each_once(draft.genres, genres))
 
     def replace(self, draft: Draft, book: Any, authors: Names, genres: Names) -> dict[str, list[str]]:
         """Note what differs from the links that `book` has; the names of those that do."""
         relinked = {}
-        keys = unique_keys(draft.authors)
-        if "authors" in draft.model_fields_set and keys != unique_keys(book.authors):
+        names = _names_of(draft.authors, authors)
+        if "authors" in draft.model_fields_set and unique_keys(names) != unique_keys(book.authors):
             self.without_authors.append(book.id)
-            self._add_authors(book.id, keys, authors)
-            relinked["authors"] = _names_of(draft.authors, authors)
-        keys = unique_keys(draft.genres)
-        if "genres" in draft.model_fields_set and set(keys) != set(unique_keys(book.genres)):
+            self._add_authors(book.id, _each_once(draft.authors, authors))
+            relinked["authors"] = names
+        names = _names_of(draft.genres, genres)
+        if "genres" in draft.model_fields_set and set(unique_keys(names)) != set(unique_keys(book.genres)):
             self.without_genres.append(book.id)
-            self._add_genres(book.id, keys, genres)
-            relinked["genres"] = _names_of(draft.genres, genres)
+            self._add_genres(book.id, _each_once(draft.genres, genres))
+            relinked["genres"] = names
         return relinked
 
     def write(self, session: Session) -> None:
@@ -332,12 +348,12 @@ class Links:
         if self.genres:
             session.execute(insert(_book_genres), self.genres)
 
-    def _add_authors(self, book_id: UUID, keys: list[str], authors: Names) -> None:
-        for position, key in enumerate(keys):
-            self.authors.append({"book_id": book_id, "author_id": authors[key][0], "position": position})
+    def _add_authors(self, book_id: UUID, authors: list[tuple[UUID, str]]) -> None:
+        for position, (id, _) in enumerate(authors):
+            self.authors.append({"book_id": book_id, "author_id": id, "position": position})
 
-    def _add_genres(self, book_id: UUID, keys: list[str], genres: Names) -> None:
-        self.genres += [{"book_id": book_id, "genre_id": genres[key][0]} for key in keys]
+    def _add_genres(self, book_id: UUID, genres: list[tuple[UUID, str]]) -> None:
+        self.genres += [{"book_id": book_id, "genre_id": id} for id, _ in genres]
 
 
 def unique_keys(names: Iterable[str]) -> list[str]:
