@@ -110,7 +110,7 @@ def _authors(popular: CTE, key: str, typed: str) -> Any:
     return select(union_all(*(select(part.subquery()) for part in parts)).subquery())
 
 
-def _on_sale(authors: Select[Any]) -> Select[Any]:
+def _on_sale(authors: Any) -> Any:
     """Ten of the first of them who have a book on sale: one after the other, without reading through all books."""
     some = authors.limit(STRETCH).subquery()
     held = select(BookAuthor.book_id).join(Book).where(BookAuthor.author_id == some.c.id, Book.__table__.c.is_active)
