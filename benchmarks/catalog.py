@@ -63,6 +63,8 @@ class Reader:
             "detail": lambda: views.find(self._session, str(self._some().id), staff=False),
             "search, two words of a title": self._search(lambda: " ".join(self._telling()[-2:])),
             "search, a misspelt word": self._search(self._misspelt),
+            "search, a misspelt word with another": self._search(lambda: f"{self._misspelt()} {self._telling()[-1]}"),
+            "search, two words typed as one": self._search(lambda: "".join(self._telling()[-2:])),
             "search, half an author's name": self._search(lambda: self._some().author_names.split()[-1][:5]),
             "search, an ISBN": self._search(lambda: self._some().isbn),
             "search, a frequent word": self._search(lambda: self._frequent),

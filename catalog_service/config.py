@@ -23,6 +23,8 @@ class CatalogConfig(ServiceConfig):
     currency: str
     storage: Place = field(repr=False)
     upload_limit: int
+    uploads_per_user: int
+    upload_bytes_per_user: int
     image_pixels: int
     antivirus_url: str
     import_limit: int
@@ -56,6 +58,8 @@ def _files(env: Env) -> dict[str, Any]:
     return {
         "storage": _storage(env),
         "upload_limit": env.int("UPLOAD_LIMIT", 10 * MEBIBYTE, validate=validate.Range(min=1024)),
+        "uploads_per_user": env.int("UPLOADS_PER_USER", 200, validate=validate.Range(min=1)),
+        "upload_bytes_per_user": env.int("UPLOAD_BYTES_PER_USER", 500 * MEBIBYTE, validate=validate.Range(min=1024)),
         "image_pixels": env.int("IMAGE_PIXELS", 25_000_000, validate=validate.Range(min=10_000)),
         "antivirus_url": env.str("ANTIVIRUS_URL", "", validate=_check_antivirus),
         "import_limit": env.int("IMPORT_LIMIT", 256 * MEBIBYTE, validate=validate.Range(min=1024)),

@@ -154,12 +154,12 @@ GET    /api/v1/books/<reference>/similar                         anybody
 PUT    /api/v1/books/<uuid:id>                                   bearer  books:write
 PATCH  /api/v1/books/<uuid:id>                                   bearer  books:write
 DELETE /api/v1/books/<uuid:id>                                   bearer  books:write
-GET    /api/v1/books/<uuid:id>/cover                             anybody
+GET    /api/v1/books/<reference>/cover                           anybody
 POST   /api/v1/books/<uuid:id>/images                            bearer  books:write
 POST   /api/v1/books/<uuid:id>/restore                           bearer  books:write
 GET    /api/v1/books/<uuid:id>/stock                             bearer  stock:write
 PATCH  /api/v1/books/<uuid:id>/stock                             bearer  stock:write
-GET    /api/v1/books/<uuid:id>/summary                           anybody
+GET    /api/v1/books/<reference>/summary                         anybody
 GET    /api/v1/books/inactive                                    bearer  books:write
 GET    /api/v1/books/like                                        anybody
 GET    /api/v1/books/suggest                                     anybody
@@ -175,6 +175,7 @@ DELETE /api/v1/images/<uuid:id>                                  bearer  books:w
 POST   /api/v1/suggestions                                       person
 GET    /api/v1/suggestions/mine                                  person
 POST   /api/v1/uploads                                           person
+GET    /api/v1/uploads                                           person
 GET    /api/v1/uploads/<uuid:id>                                 person
 DELETE /api/v1/uploads/<uuid:id>                                 person
 GET    /api/v1/uploads/<uuid:id>/download                        person

@@ -77,7 +77,7 @@ def get_stock(id: UUID, query: PageQuery) -> dict[str, Any]:
 def correct_stock(id: UUID, body: StockBody) -> dict[str, int]:
     """Enter what came in, went missing or was counted."""
     actor = current_user().subject
-    before = stock.figures(session, id)
+    before = stock.locked(session, id)
     if body.on_hand is not None and body.delta is None:
         stock.count(session, id, body.on_hand, actor=actor, reason=body.reason)
     elif body.delta and body.on_hand is None:

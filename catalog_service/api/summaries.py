@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, cast
-from uuid import UUID
 
 from flask import Blueprint, current_app
 from pydantic import Field
@@ -16,7 +15,7 @@ from common.api import Response, returns
 from common.auth import public
 from common.db import current_database
 
-api = Blueprint("summaries", __name__, url_prefix="/api/v1/books/<uuid:id>/summary")
+api = Blueprint("summaries", __name__, url_prefix="/api/v1/books/<reference>/summary")
 
 
 class Summary(Response):
@@ -28,10 +27,10 @@ class Summary(Response):
 @api.get("")
 @public
 @returns(Summary)
-def get_summary(id: UUID) -> dict[str, Any]:
-    """A summary of the book's description, and where it comes from."""
+def get_summary(reference: str) -> dict[str, Any]:
+    """A summary of the description of the book with this id or ISBN, and where it comes from."""
     database = current_database()
     with database.read() as own:  # the request's own session would keep its connection while a provider is asked
-        about = summaries.subject(own, id, staff=is_staff())
+        about = summaries.subject(own, reference, staff=is_staff())
     answer = cast(Summariser, current_app.extensions["summariser"]).of(database, about)
     return {"summary": answer.summary, "source": answer.source, "generated_at": answer.generated_at}

@@ -17,19 +17,21 @@ from catalog_service.api.stored import storage, stored_response
 from catalog_service.config import CatalogConfig
 from catalog_service.domain import contents, filenames, files, uploads
 from catalog_service.domain.files import Part
-from catalog_service.domain.uploads import Described
+from catalog_service.domain.uploads import Allowance, Described
 from catalog_service.models import Upload as UploadRow
-from common.api import FileContent, FormFields, FormFlag, Request, returns
+from common.api import FileContent, FormFields, FormFlag, Page, PageQuery, Request, accepts, returns
 from common.api import Response as Answer
 from common.app import config
 from common.auth import current_user, requires_user
-from common.db import session, transaction
+from common.db import current_database, session, transaction
 from common.errors import Invalid
 from common.ids import new_id
+from common.pagination import Sort, paginate
 
 api = Blueprint("uploads", __name__, url_prefix="/api/v1/uploads")
 
 FILE = "file"
+_ID = UploadRow.__table__.c.id
 
 
 class UploadForm(Request):
@@ -57,12 +59,24 @@ def create_upload() -> tuple[Any, ...]:
     with received(UploadForm, FILE, limit=settings.upload_limit) as form:
         file = _only(form.files)
         content_type = contents.content_type(file.content, pixels=settings.image_pixels)
+        with current_database().read() as reader:  # what is one too many is not even stored
+            uploads.require_room(reader, user_id, file.size, _allowance(settings))
         _scanner().require_clean(file.content)
         files.store(transaction, storage, uploads.file_name(id), [Part(uploads.PART, file.content, content_type)])
         name = filenames.safe(file.filename, content_type)
         described = Described(name, content_type, file.size, file.sha256, form.texts.is_public)
-    upload = uploads.add(session, id, user_id, described)
+    upload = uploads.add(session, id, user_id, described, _allowance(settings))
     return _shown(upload), 201, {"Location": f"{api.url_prefix}/{id}"}
+
+
+@api.get("")
+@requires_user()
+@accepts(query=PageQuery)
+@returns(Page[Upload])
+def list_uploads(query: PageQuery) -> dict[str, Any]:
+    """One's own files, the latest first."""
+    mine = uploads.listing(current_user().user_id)
+    return paginate(session, mine, by=[Sort(_ID, "id", descending=True)], query=query, row=_shown)
 
 
 @api.get("/<uuid:id>")
@@ -106,11 +120,18 @@ def _only(found: list[Received]) -> Received:
     return found[0]
 
 
+def _allowance(settings: CatalogConfig) -> Allowance | None:
+    """None is any number: for the staff."""
+    if current_user().role == "admin":
+        return None
+    return Allowance(settings.uploads_per_user, settings.upload_bytes_per_user)
+
+
 def _scanner() -> Scanner:
     return cast(Scanner, current_app.extensions["scanner"])
 
 
-def _shown(upload: UploadRow) -> dict[str, Any]:
+def _shown(upload: Any) -> dict[str, Any]:
     return {name: getattr(upload, name) for name in Upload.model_fields}
 
 

@@ -132,11 +132,16 @@ def set_active(session: Session, book: Book, is_active: bool) -> None:
     """
     if book.is_active == is_active:
         return
-    if is_active and book.needs_price and book.price == NO_PRICE_YET:
+    if is_active and is_unpriced(book):
         raise PriceNeeded("Give it a price first.")
     book.is_active = is_active
     book.edited()
     outbox.record(session, announcements.changed(book))
+
+
+def is_unpriced(book: Any) -> Any:
+    """Whether nobody has given it a price yet: of a book, or as a condition on columns."""
+    return book.needs_price & (book.price == NO_PRICE_YET)
 
 
 def author_renamed(session: Session, author_id: UUID) -> None:

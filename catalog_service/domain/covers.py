@@ -7,7 +7,7 @@ from datetime import timedelta
 from io import BytesIO
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from catalog_service import cover_art
@@ -40,12 +40,12 @@ def lasting_url(id: UUID) -> str:
     return f"/api/v1/books/{id}/cover"
 
 
-def titles(session: Session, id: UUID) -> tuple[str, str]:
-    """What is written on it: title and authors. Raises NotFound."""
-    row = session.execute(select(Book.title, Book.author_names).where(Book.id == id)).one_or_none()
+def subject(session: Session, book: ColumnElement[bool]) -> tuple[UUID, str, str]:
+    """The book that fits, and what is written on its cover: title and authors. Raises NotFound."""
+    row = session.execute(select(Book.id, Book.title, Book.author_names).where(book)).one_or_none()
     if row is None:
         raise NotFound
-    return row.title, row.author_names
+    return row.id, row.title, row.author_names
 
 
 def picture(transaction: Transaction, storage: Storage, id: UUID, title: str, author_names: str) -> bytes:

@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select, text
+from sqlalchemy import Select, and_, case, func, or_, select, text
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
-from catalog_service.domain import search
+from catalog_service.domain import books, search
 from catalog_service.domain.imports.formats import FORMATS
 from catalog_service.domain.search import Filters
 from catalog_service.models import Author, Book, BookAuthor, BookGenre, Genre
@@ -21,9 +21,13 @@ _books: Any = Book.__table__
 
 
 def statement(filters: Filters, *, is_active: bool | None = None, limit: int | None = None) -> Select[Any]:
-    """Books with the names of their authors and genres, oldest first. `is_active`: None is on sale and off."""
-    columns = [column for column in _books.c if column.name not in ("search", "title_key", "author_names")]
-    chosen = select(*columns, _names(Author, BookAuthor.position), _names(Genre, Genre.key))
+    """Books with the names of their authors and genres, oldest first. `is_active`: None is on sale and off.
+
+    The price is None where nobody has given one yet.
+    """
+    columns = [column for column in _books.c if column.name not in ("search", "title_key", "author_names", "price")]
+    price = case((books.is_unpriced(_books.c), None), else_=_books.c.price).label("price")
+    chosen = select(*columns, price, _names(Author, BookAuthor.position), _names(Genre, Genre.key))
     wanted = (True, False) if is_active is None else (is_active,)
     either = or_(*(and_(*search.conditions(replace(filters, is_active=each))) for each in wanted))
     return chosen.where(either).order_by(_books.c.id).limit(limit)
@@ -39,5 +43,5 @@ def _names(model: Any, order: Any) -> Any:
 def stream(transaction: AbstractContextManager[Session], chosen: Select[Any], format: str) -> Iterator[bytes]:
     """The books as a file, in pieces; the transaction is open until the last was taken."""
     with transaction as session:
-        books = session.execute(chosen.execution_options(yield_per=AT_ONCE))
-        yield from FORMATS[format].write(books)
+        rows = session.execute(chosen.execution_options(yield_per=AT_ONCE))
+        yield from FORMATS[format].write(rows)

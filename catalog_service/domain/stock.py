@@ -24,6 +24,15 @@ def figures(session: Session, book_id: UUID) -> dict[str, int]:
     row = session.execute(select(Book.on_hand, Book.reserved).where(Book.id == book_id)).one_or_none()
     if row is None:
         raise NotFound
+    return _shown(row)
+
+
+def locked(session: Session, book_id: UUID) -> dict[str, int]:
+    """The figures, which nobody else changes until the transaction ends. Raises NotFound."""
+    return _shown(_lock(session, book_id))
+
+
+def _shown(row: AnyRow) -> dict[str, int]:
     return {"on_hand": row.on_hand, "reserved": row.reserved, "available": row.on_hand - row.reserved}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from catalog_service.domain import ledger
 from catalog_service.domain.fields import MAX_STOCK, Code
+from catalog_service.domain.imports.csv_reader import delimiter_of
 from catalog_service.domain.isbn import find_isbn13
 from catalog_service.domain.ledger import AnyRow, Movement
 from catalog_service.models import Book, MovementKind
@@ -72,7 +74,9 @@ class Outcome:
 
 def read(lines: Iterable[str]) -> Iterator[Counted | Refused]:
     """The rows of a CSV file with the columns on_hand and code or isbn. Raises Invalid for another kind of file."""
-    reader = csv.DictReader(lines, strict=True)
+    lines = iter(lines)
+    header = next(lines, "")
+    reader = csv.DictReader(chain([header], lines), delimiter=delimiter_of(header), strict=True)
     try:
         _require_columns(reader.fieldnames or [])
         for values in reader:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
 from catalog_service.domain import books
@@ -29,6 +29,8 @@ class TooManyPending(Conflict):
 
 def submit(session: Session, user_id: UUID, *, title: str, author: str, isbn: str | None, note: str | None) -> UUID:
     """Raises TooManyPending: one person must not fill the queue of the staff."""
+    lock = text("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.suggestions.' || :user, 0))")
+    session.execute(lock, {"user": str(user_id)})
     pending = (Suggestion.user_id == user_id, Suggestion.status == SuggestionStatus.PENDING)
     if (session.scalar(select(func.count()).select_from(Suggestion).where(*pending)) or 0) >= MAX_PENDING:
         raise TooManyPending(f"{MAX_PENDING} of your suggestions have not been looked at yet.")

@@ -12,7 +12,7 @@ from sqlalchemy import case, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from catalog_service.domain import extracts
+from catalog_service.domain import extracts, views
 from catalog_service.models import Book, Summary, SummaryMinute
 from common.db import utcnow
 from common.errors import NotFound
@@ -52,12 +52,13 @@ EXTRACTIVE = "extractive"
 NOTHING = Answer(None, "none", None)
 
 
-def subject(session: Session, book_id: UUID, *, staff: bool) -> Subject:
-    """Raises NotFound; a book that is off sale is there for the staff only."""
-    row = session.execute(select(Book.title, Book.description, Book.is_active).where(Book.id == book_id)).one_or_none()
+def subject(session: Session, reference: str, *, staff: bool) -> Subject:
+    """By id or ISBN. Raises NotFound; a book that is off sale is there for the staff only."""
+    told = select(Book.id, Book.title, Book.description, Book.is_active)
+    row = session.execute(told.where(views.named_by(reference))).one_or_none()
     if row is None or not (row.is_active or staff):
         raise NotFound
-    return Subject(book_id, row.title, (row.description or "").strip())
+    return Subject(row.id, row.title, (row.description or "").strip())
 
 
 def extract(session: Session, about: Subject) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import ColumnElement, Row, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.orm import Session
 
@@ -76,7 +76,7 @@ def statement() -> Any:
 
 def find(session: Session, reference: str, *, staff: bool) -> Row[Any]:
     """One book by id or ISBN; one that is off sale is there for the staff only. Raises NotFound."""
-    found = session.execute(statement().where(_is(reference))).one_or_none()
+    found = session.execute(statement().where(named_by(reference))).one_or_none()
     if found is None or not (found.is_active or staff):
         raise NotFound
     return found
@@ -86,7 +86,8 @@ def by_id(session: Session, id: UUID) -> Row[Any]:
     return session.execute(statement().where(Book.id == id)).one()
 
 
-def _is(reference: str) -> Any:
+def named_by(reference: str) -> ColumnElement[bool]:
+    """The condition that a book has this id or ISBN. Raises NotFound for what is neither."""
     try:
         return Book.id == UUID(reference)
     except ValueError:

@@ -133,6 +133,33 @@ def test_a_price_in_another_currency_is_not_ours():
         only("onix", onix(SHORT.replace("9.50", "12,99"), root="ONIXmessage"))
 
 
+def supplied(*availabilities):
+    details = [
+        f"<SupplyDetail><ProductAvailability>{code}</ProductAvailability></SupplyDetail>" for code in availabilities
+    ]
+    return onix(f"<Product><ProductSupply>{''.join(details)}</ProductSupply></Product>")
+
+
+def test_a_product_that_nobody_supplies_any_more_is_off_sale_when_it_is_new(run, client):
+    cases = {
+        (): True,
+        ("20",): True,
+        ("31",): True,
+        ("47",): True,
+        ("40",): False,
+        ("46", "51"): False,
+        ("40", "21"): True,
+    }
+    found = {codes: only("onix", supplied(*codes)).defaults.get("is_active", True) for codes in cases}
+    assert found == cases
+    assert not only(
+        "onix", onix("<product><productsupply><supplydetail><j396>40</j396></supplydetail></productsupply></product>")
+    ).defaults["is_active"]
+    done, problems = run(onix(REFERENCE.replace("<ProductAvailability>20", "<ProductAvailability>40")), format="onix")
+    assert (done.created, problems) == (1, [])
+    assert client.get("/api/v1/books/9780141439587").status_code == 404
+
+
 BOMB = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
 OUTSIDE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
 

@@ -312,7 +312,8 @@ def test_writes_are_for_the_staff_and_reads_for_all(client, send, add_book):
     for method, path in (("POST", f"/api/v1/books/{book}/images"), ("PUT", image["url"]), ("DELETE", image["url"])):
         assert client.open(path, method=method, json={}).status_code == 401
         assert client.open(path, method=method, json={}, headers=bearer()).status_code == 403
-    for path in (f"/api/v1/images/{uuid4()}", f"/api/v1/books/{uuid4()}/cover"):
+    unknown = [f"/api/v1/books/{reference}/cover" for reference in (uuid4(), "9780141439587", "no-book")]
+    for path in (f"/api/v1/images/{uuid4()}", *unknown):
         assert client.get(path).status_code == 404
     assert send(str(uuid4()), picture()).status_code == 404
 
@@ -354,6 +355,14 @@ def test_a_book_without_a_picture_has_a_cover_drawn_once(client, add_book, datab
     assert client.get(book["cover_url"]).data == cover.data
     known = client.get(book["cover_url"], headers={"If-None-Match": cover.headers["ETag"]})
     assert (known.status_code, known.data) == (304, b"")
+
+
+def test_a_cover_is_found_by_isbn_as_the_book_is(client, send, add_book):
+    book = add_book("Emma", isbn="9780141439587")
+    path = f"/api/v1/books/{book['isbn']}/cover"
+    assert client.get(path).data == client.get(book["cover_url"]).data
+    (image,) = send(book["id"], picture()).json["images"]
+    assert client.get(path).headers["Location"] == image["url"]
 
 
 def test_a_cover_has_another_address_when_it_looks_different(client, admin, add_book):

@@ -92,6 +92,14 @@ def test_a_stock_take_corrects_what_differs_once(client, admin, shelves, stock_o
     assert [event.reason for event in acts if event.action == "stock.taken"] == ["yearly"]
 
 
+@pytest.mark.parametrize(
+    "content", ["code;on_hand\nA;3\n", "\ufeffcode;isbn;on_hand\r\nA;;3\r\n", '"code";"on_hand"\nA;3\n']
+)
+def test_semicolons_part_columns_as_in_an_import(shelves, stock_of, take, content):
+    assert take(content).json["errors"] == []
+    assert stock_of(shelves["A"]) == (3, 0)
+
+
 def test_a_dry_run_only_shows(shelves, stock_of, take):
     assert take("code,on_hand\nA,1\n", "?dry_run=true").json["differences"][0]["difference"] == -4
     assert stock_of(shelves["A"]) == (5, 0)

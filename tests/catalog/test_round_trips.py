@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from catalog_service.domain import exports, fields
-from catalog_service.domain.imports import columns
+from catalog_service.domain.imports import columns, jobs, undo
 from catalog_service.domain.imports.draft import Row
 from catalog_service.domain.imports.formats import FORMATS
 from catalog_service.domain.imports.reading import WHITE_SPACE
@@ -19,6 +19,7 @@ from catalog_service.domain.imports.upsert import upsert
 from catalog_service.domain.isbn import from_stem
 from catalog_service.domain.search import Filters
 from common.db import utcnow
+from tests.support.tokens import bearer
 
 FORMULAS = ["=1+1", "'=1+1", "''@x", "-30-", "'Salem's Lot", "O'Hara; Jr.", "a\\", "\\;", '"', "12,99", "e\u0301"]
 MARKUP = [
@@ -118,6 +119,78 @@ def test_an_export_into_an_empty_catalogue_brings_the_books_back(fill, run, data
     done, problems = run(sent, format=format)
     assert ((done.created, done.rejected), problems) == ((2, 0), [])
     assert export(database, "csv") == before
+
+
+@pytest.fixture
+def withdrawn_and_draft(client, admin, add_book):
+    """A book that was taken off sale, and one that a suggestion made, which has no price yet."""
+    gone = add_book("Gone", code="GONE", price="0.00")
+    assert client.delete(f"/api/v1/books/{gone['id']}", headers=admin).status_code == 204
+    wish = {"title": "Wished for", "author": "Ann Author", "isbn": "9780141439587"}
+    id = client.post("/api/v1/suggestions", json=wish, headers=bearer()).json["id"]
+    decided = client.post(f"/api/v1/admin/suggestions/{id}/approve", headers=admin)
+    return decided.json["book_id"]
+
+
+def restore(client, admin, id):
+    answer = client.post(f"/api/v1/books/{id}/restore", headers=admin)
+    return answer.status_code, answer.json.get("code")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_is_off_sale_and_without_a_price_comes_back_so(
+    fill, run, client, admin, database, withdrawn_and_draft, format
+):
+    sent, before = (export(database, each, is_active=False) for each in (format, "csv"))
+    done, problems = run(sent, format=format)
+    assert ((done.rows, done.unchanged), problems) == ((2, 2), [])
+    assert restore(client, admin, withdrawn_and_draft) == (409, "price_needed")
+    fill([])
+    done, problems = run(sent, format=format)
+    assert ((done.created, done.rejected), problems) == ((2, 0), [])
+    assert client.get("/api/v1/books").json["items"] == []
+    assert export(database, "csv") == before
+    again = {book["title"]: book for book in client.get("/api/v1/books/inactive", headers=admin).json["items"]}
+    assert restore(client, admin, again["Wished for"]["id"]) == (409, "price_needed")
+    assert restore(client, admin, again["Gone"]["id"])[0] == 200
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_import_takes_no_book_off_sale_and_puts_none_on(fill, run, client, admin, add_book, database, format):
+    book = add_book("Emma", code="A-1")
+    path = f"/api/v1/books/{book['id']}"
+    on_sale = export(database, format)
+    client.delete(path, headers=admin)
+    off_sale = export(database, format)
+    assert run(on_sale, format=format)[0].unchanged == 1
+    assert client.get(path).status_code == 404
+    restore(client, admin, book["id"])
+    assert run(off_sale, format=format)[0].unchanged == 1
+    assert client.get(path).status_code == 200
+
+
+def test_a_draft_whose_import_was_undone_does_not_go_on_sale_by_another(run, client, admin, database):
+    content = "code,title,price,is_active\nA-1,Emma,,false\n"
+    done, _ = run(content)
+    client.post(f"/api/v1/admin/imports/{done.id}/undo", headers=admin)
+    with database.transaction() as session:
+        job = jobs.claim_here(session, done.id)
+    undo.run(database.transaction, job)
+    for again in (content, "code,title\nA-1,Emma\n"):
+        assert run(again)[0].unchanged == 1
+    assert client.get("/api/v1/books").json["items"] == []
+
+
+def test_a_new_book_without_a_price_is_a_draft_or_is_rejected(run, client, admin):
+    rows = ["A-1,One,,false", "A-2,Two,,", "A-3,Three,,TRUE", "A-4,Four,1.00,FALSCH", "A-5,Five,1.00,no", "A-6,Six,1,"]
+    done, problems = run("\n".join(["code,title,price,is_active", *rows]))
+    assert (done.created, done.rejected) == (4, 2)
+    assert [(problem.row, problem.field, problem.is_fatal) for problem in problems] == [
+        (3, "price", True),
+        (4, "price", True),
+        (5, "is_active", False),
+    ]
+    assert [book["title"] for book in client.get("/api/v1/books").json["items"]] == ["Six"]
 
 
 def test_a_price_keeps_its_cents_in_every_format(fill, run, database):

@@ -210,3 +210,22 @@ def test_no_text_at_all_breaks_the_search(client):
         assert client.get("/api/v1/authors", query_string={"q": q}).status_code in (200, 422)
 
     search()
+
+
+def test_authors_are_suggested_who_have_a_book_on_sale(client, admin, add_book):
+    kept, gone = (add_book("A Tale", authors=[name])["id"] for name in ("Quilla Kept", "Quilla Gone"))
+    client.post("/api/v1/authors", json={"name": "Quilla Unread"}, headers=admin)
+
+    def suggested(typed):
+        items = client.get(f"{BOOKS}/suggest", query_string={"q": typed}).json["items"]
+        return sorted(item["text"] for item in items if item["kind"] == "author")
+
+    assert [suggested(typed) for typed in ("quil", "quilla gone", "unread")] == [
+        ["Quilla Gone", "Quilla Kept"],
+        ["Quilla Gone"],
+        [],
+    ]
+    client.delete(f"{BOOKS}/{gone}", headers=admin)
+    assert [suggested(typed) for typed in ("quil", "quilla gone", "gone")] == [["Quilla Kept"], [], []]
+    client.delete(f"{BOOKS}/{kept}", headers=admin)
+    assert suggested("quil") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from catalog_service.domain import reservations, stock
 from catalog_service.events import HANDLERS
 from catalog_service.models import Book
+from common.events.administration import CatalogAdminActed
 from common.events.catalog import BookRestocked, StockChanged
 from tests.catalog.test_stock_events import placed
 from tests.support.database import deliver, emitted
@@ -101,6 +103,20 @@ def test_from_none_to_some_is_a_restock(add_book, correct, database):
     changed = [event for event in events if isinstance(event, StockChanged)]
     assert [event.available for event in changed] == [3, 5, 0, 1]
     assert [event.version for event in changed] == [2, 3, 4, 5]
+
+
+def test_the_trail_of_corrections_has_no_gap_when_they_come_at_once(app, add_book, admin, database):
+    path = f"/api/v1/books/{add_book(stock=1)['id']}/stock"
+
+    def add_one(_):
+        body = {"delta": 1, "reason": "delivery"}
+        return app.test_client().patch(path, json=body, headers=admin).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(add_one, range(24))) == {200}
+    acts = [event for event in emitted(database) if isinstance(event, CatalogAdminActed)]
+    told = sorted((act.before["on_hand"], act.after["on_hand"]) for act in acts if act.action == "stock.corrected")
+    assert told == [(number, number + 1) for number in range(25)]
 
 
 def test_a_ledger_that_was_tampered_with_is_found(add_book, database):

@@ -169,6 +169,17 @@ def test_one_reader_cannot_fill_the_queue(monkeypatch, suggest):
     assert [suggest(isbn=None).status_code for _ in range(3)] == [201, 201, 409]
 
 
+def test_nor_by_many_at_once(monkeypatch, app, reader):
+    monkeypatch.setattr(suggestions, "MAX_PENDING", 3)
+
+    def suggest(number):
+        body = {"title": f"Book {number}", "author": "Ann"}
+        return app.test_client().post(f"{API}/suggestions", json=body, headers=bearer(subject=reader)).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(suggest, range(16))) == [201] * 3 + [409] * 13
+
+
 def test_a_person_sees_what_is_held_and_is_forgotten(database, reader, suggest, decide, mails):
     deliver(database, HANDLERS, registered(reader))
     decide(suggest().json["id"], "reject", reason="No")

@@ -107,6 +107,15 @@ def test_without_a_key_it_is_an_extract_that_says_so(add_book, summary, use, wri
     assert writer.asked == []
 
 
+def test_it_is_found_by_isbn_as_the_book_is(client, admin, add_book, summary, use):
+    use(summary_api_key="")
+    book = add_book("Moby-Dick", description=WHALE, isbn="9780141439518")
+    assert summary({"id": "0-14-143951-3"}) == summary(book)
+    client.delete(f"/api/v1/books/{book['id']}", headers=admin)
+    for reference in (book["id"], book["isbn"], "9780141439587", "no-book"):
+        assert client.get(f"/api/v1/books/{reference}/summary").status_code == 404
+
+
 def test_an_extract_is_kept_until_the_text_changes(client, admin, add_book, summary, use):
     use(summary_api_key="")
     book = add_book("Moby-Dick", description=WHALE)

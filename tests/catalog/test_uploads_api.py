@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 from uuid import UUID, uuid4
@@ -249,6 +250,55 @@ def test_nobody_without_a_token_and_no_service(client, send):
             service = bearer(role=None, scopes=["replicas:read"])
             assert client.open(UPLOADS + path, method=method, headers=service).status_code == 403
     assert client.get(f"{UPLOADS}/{uuid4()}", headers=bearer()).status_code == 404
+
+
+@pytest.fixture
+def allow(app, monkeypatch):
+    """Has everybody keep at most so much."""
+
+    def limit(**changes):
+        monkeypatch.setitem(app.extensions, "config", replace(app.extensions["config"], **changes))
+
+    return limit
+
+
+def test_one_person_keeps_so_many_files(client, send, me, allow):
+    allow(uploads_per_user=2)
+    kept = [send(b"x").json["id"] for _ in range(2)]
+    refused = send(b"x")
+    assert (refused.status_code, refused.json["code"], refused.json["files"]) == (409, "uploads_full", 2)
+    assert len(stored()) == 2
+    assert send(b"x", headers=bearer()).status_code == 201
+    assert client.delete(f"{UPLOADS}/{kept[0]}", headers=me).status_code == 204
+    assert send(b"x").status_code == 201
+
+
+def test_one_person_keeps_so_many_bytes_but_not_the_staff(send, admin, allow):
+    allow(upload_bytes_per_user=10)
+    assert [send(b"12345").status_code for _ in range(2)] == [201, 201]
+    assert [send(content).status_code for content in (b"1", b"x" * 11)] == [409, 409]
+    assert [send(b"12345678", headers=admin).status_code for _ in range(2)] == [201, 201]
+
+
+def test_nor_more_by_many_at_once(app, me, allow, database, config):
+    allow(uploads_per_user=3)
+
+    def send(_):
+        file = {"file": (BytesIO(b"x"), "x.txt")}
+        return app.test_client().post(UPLOADS, data=file, headers=me).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(send, range(16))) == [201] * 3 + [409] * 13
+    files.sweep(database, config)  # those that were stored for nothing are due at once
+    assert len(stored()) == 3
+
+
+def test_ones_own_files_are_listed(client, send, me):
+    made = [send(b"x", f"{number}.txt").json for number in range(3)]
+    send(b"x", headers=bearer(), is_public="true")
+    first = client.get(f"{UPLOADS}?limit=2", headers=me).json
+    rest = client.get(f"{UPLOADS}?limit=2&cursor={first['next_cursor']}", headers=me).json
+    assert first["items"] + rest["items"] == made[::-1]
 
 
 def test_a_deleted_file_is_gone(client, send, me, database, config):

@@ -25,9 +25,11 @@ NULLABLE = (
     "published_year",
     "cost_price",
 )
-COLUMNS = (*NEVER_EMPTY, *NULLABLE, *LISTS, "currency")
-INFORMATIVE = ("id", "on_hand", "reserved", "available", "rating_average", "rating_count", "is_active")
+FOR_NEW_ONES = ("is_active",)
+COLUMNS = (*NEVER_EMPTY, *NULLABLE, *LISTS, *FOR_NEW_ONES, "currency")
+INFORMATIVE = ("id", "on_hand", "reserved", "available", "rating_average", "rating_count")
 IGNORED = (*INFORMATIVE, "created_at", "updated_at", "cover_url")
+TRUE, FALSE = ("", "true", "yes", "1"), ("false", "no", "0")
 
 # What a spreadsheet would calculate, also in the wide forms of East Asian keyboards.
 FORMULA = re.compile("'*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]")
@@ -45,7 +47,18 @@ def parse(number: int, cells: dict[str, str], currency: str) -> Row:
     values: dict[str, Any] = {name: cells[name] for name in NEVER_EMPTY if cells.get(name)}
     values |= {name: cells[name] or None for name in NULLABLE if name in cells}
     values |= {name: split(cells[name]) for name in LISTS if name in cells}
-    return Row.parse(number, values)
+    defaults, doubts = _on_sale(number, cells.get("is_active", ""))
+    row = Row.parse(number, values, defaults)
+    row.problems += doubts
+    return row
+
+
+def _on_sale(number: int, cell: str) -> tuple[dict[str, bool], list[Problem]]:
+    """What counts for a book that is new: one that is there is taken off sale, and put on sale again, by hand."""
+    if cell.lower() in TRUE:
+        return {}, []
+    doubt = Problem(number, "is_active", "is neither true nor false: a new book does not go on sale", False)
+    return {"is_active": False}, [] if cell.lower() in FALSE else [doubt]
 
 
 def as_cell(text: str) -> str:

@@ -39,7 +39,7 @@ class CsvReader:
         refuse_wide(source)
         self._lines = _Lines(source)
         first = _text(self._lines.take())
-        delimiter = ";" if first.count(";") > first.count(",") else ","
+        delimiter = delimiter_of(first)
         header = next(csv.reader([first], delimiter=delimiter))
         self.head = first.rstrip("\r\n").encode() + b"\r\n"
         self._columns = [name.strip().lower() for name in header]
@@ -142,6 +142,11 @@ def _text(header: bytes) -> str:
     if "\x00" in text or "\r" in text.rstrip("\r\n"):
         raise FileRefused("the header is binary, or its lines end with CR alone: save the file as UTF-8 CSV")
     return text
+
+
+def delimiter_of(header: str) -> str:
+    """A semicolon where spreadsheets write a decimal comma."""
+    return ";" if header.count(";") > header.count(",") else ","
 
 
 def dialect_of(names: list[str]) -> Any:

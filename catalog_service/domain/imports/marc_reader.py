@@ -34,6 +34,8 @@ from catalog_service.domain.languages import NO_ONE_LANGUAGE, to_iso639
 
 AGENCY = "Bookstore"
 GENRE_SOURCE = "bookstore"
+AVAILABILITY_SOURCE = "onixas"
+CANCELLED, OUT_OF_PRINT, WITHDRAWN = "AB", "OP", "WS"
 LONGEST = 99_999
 MOST_GENRES = 60
 END = b"\x1d"
@@ -193,7 +195,7 @@ def parse(number: int, record: Record, currency: str, doubts: list[Problem]) -> 
     }
     if "format" not in values and (format := _form(record, fixed)):
         values["format"] = format
-    row = Row.parse(number, values | {name: value for name, value in found.items() if value})
+    row = Row.parse(number, values | {name: value for name, value in found.items() if value}, _on_sale(record))
     row.problems += doubts
     return row
 
@@ -303,3 +305,12 @@ def _price(record: Record, currency: str) -> str:
         if terms:
             return terms[1] or terms[2]
     return ""
+
+
+def _on_sale(record: Record) -> dict[str, bool]:
+    """What counts for a book that is new. A date may stand behind the code."""
+    for field in record.get_fields("366"):
+        is_known = _of(field, "2").replace("-", "") == AVAILABILITY_SOURCE
+        if is_known and _of(field, "c")[:2] in (CANCELLED, OUT_OF_PRINT, WITHDRAWN):
+            return {"is_active": False}
+    return {}

@@ -11,7 +11,7 @@ from typing import Any
 
 from pymarc import Field, Indicators, Record, Subfield
 
-from catalog_service.domain.imports.marc_reader import AGENCY, GENRE_SOURCE
+from catalog_service.domain.imports.marc_reader import AGENCY, AVAILABILITY_SOURCE, GENRE_SOURCE, WITHDRAWN
 from catalog_service.domain.imports.onix_writer import plain
 from catalog_service.domain.languages import to_iso639_2b
 
@@ -44,7 +44,11 @@ def _record(book: Any) -> Record:
 def _groups(book: Any) -> Iterator[list[Field]]:
     yield [Field(tag="001", data=book.code), Field(tag="003", data=AGENCY), Field(tag="008", data=_fixed(book))]
     yield [_field("020", a=book.isbn, q=book.format)]
-    yield [_field("365", b=str(book.price), c=book.currency)]
+    if book.price is not None:
+        yield [_field("365", b=str(book.price), c=book.currency)]
+    if not book.is_active:
+        withdrawn = [Subfield("c", WITHDRAWN), Subfield("2", AVAILABILITY_SOURCE)]
+        yield [Field(tag="366", indicators=Indicators(" ", " "), subfields=withdrawn)]
     if _writable(book.title):
         subtitle = book.subtitle if _writable(book.subtitle) else None
         yield [_field("245", "0", "0", a=book.title, b=subtitle)]

@@ -1,6 +1,7 @@
 """ONIX 3.0 messages, with reference names or short tags: what a product says of a book that we can keep.
 
-A product that is silent about something leaves it alone. Availability and stock are not read: stock has its own ledger.
+A product that is silent about something leaves it alone. That it is not available counts for a book that is new; stock
+is not read: it has its own ledger.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ PAGE_COUNTS = ("00", "11", "08", "05", "07")
 DESCRIPTIONS = ("03", "02")
 PRICES = ("01", "02", "41", "42")
 FREE = "01"
+UNAVAILABLE = frozenset({"01", "40", "41", "42", "43", "46", "48", "49", "51", "52"})
 MOST_GENRES = 60
 HTML = "02"
 BLOCKS = frozenset({"p", "br", "li", "div", "ul", "ol", "h1", "h2", "h3", "h4", "h5", "h6"})
@@ -78,7 +80,7 @@ def parse(number: int, product: Element, default_currency: str, currency: str) -
         "description": _description(product),
         "price": _price(product, default_currency, currency, number, doubts),
     }
-    row = Row.parse(number, values | {name: value for name, value in found.items() if value})
+    row = Row.parse(number, values | {name: value for name, value in found.items() if value}, _on_sale(product))
     row.problems += doubts
     return row
 
@@ -260,6 +262,12 @@ class _Stripped(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         self.words.append("\n" if tag in BLOCKS else "")
+
+
+def _on_sale(product: Element) -> dict[str, bool]:
+    """Not when all who supply it say that they do not, for good."""
+    said = {text_at(each, "ProductAvailability") for each in every(product, "ProductSupply", "SupplyDetail")} - {""}
+    return {"is_active": False} if said and said <= UNAVAILABLE else {}
 
 
 def _price(product: Element, default: str, currency: str, number: int, doubts: list[Problem]) -> str | None:

@@ -24,6 +24,7 @@ b041:NamesAfterKey b248:SuffixToKey b047:CorporateName n339:NoContributor b253:L
 b218:ExtentType b219:ExtentValue b220:ExtentUnit b067:SubjectSchemeIdentifier b171:SubjectSchemeName b069:SubjectCode
 b070:SubjectHeadingText x426:TextType d104:Text b079:ImprintName b291:PublishingRole b081:PublisherName
 x448:PublishingDateRole b306:Date x462:PriceType j151:PriceAmount j152:CurrencyCode j192:UnpricedItemType
+j396:ProductAvailability
 """
 _REFERENCE = {name.lower(): name for name in _COMPOSITES.split()}
 _REFERENCE |= dict(pair.split(":") for pair in _ELEMENTS.split())

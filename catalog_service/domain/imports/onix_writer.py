@@ -18,6 +18,7 @@ SENDER = "Bookstore"
 FORMS = {"paperback": "BC", "hardcover": "BB", "ebook": "EA", "audiobook": "AA"}
 UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 OFF_SALE, IN_STOCK, OUT_OF_STOCK = "40", "21", "31"
+FREE, TO_BE_ANNOUNCED = "01", "02"
 
 
 def write(books: Iterable[Any]) -> Iterator[bytes]:
@@ -127,8 +128,10 @@ def _add_supply(supply: Element, book: Any) -> None:
     add(SubElement(supply, "Supplier"), SupplierRole="00", SupplierName=SENDER)
     stock = IN_STOCK if book.on_hand > book.reserved else OUT_OF_STOCK
     add(supply, ProductAvailability=stock if book.is_active else OFF_SALE)
-    if book.price == 0:
-        add(supply, UnpricedItemType="01")
+    if book.price is None:
+        add(supply, UnpricedItemType=TO_BE_ANNOUNCED)
+    elif book.price == 0:
+        add(supply, UnpricedItemType=FREE)
     else:
         price = SubElement(supply, "Price")
         add(price, PriceType="01", PriceAmount=str(book.price), CurrencyCode=book.currency)

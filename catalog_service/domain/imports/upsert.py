@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from catalog_service.domain import announcements, named
-from catalog_service.domain.books import AUTHOR_SEPARATOR, new_code
+from catalog_service.domain.books import AUTHOR_SEPARATOR, NO_PRICE_YET, new_code
 from catalog_service.domain.fields import DEFAULT_FORMAT, DEFAULT_LOW_STOCK_THRESHOLD
 from catalog_service.domain.imports.draft import Draft, Problem, Row
 from catalog_service.domain.ledger import Movement
@@ -57,6 +57,7 @@ _NEW: dict[str, Any] = {
     "rating_count": 0,
     "rating_version": 0,
     "is_active": True,
+    "needs_price": False,
     "revision": 1,
     "version": 1,
 }
@@ -136,7 +137,7 @@ def _sort(session: Session, rows: Sequence[Row], claim: Claim) -> Batch:
         else:
             problems = [
                 Problem(row.number, name, "is needed for a new book")
-                for name in ("title", "price")
+                for name in _needed(row)
                 if _value(row, name) in (None, "")
             ]
         batch.problems += problems
@@ -147,6 +148,15 @@ def _sort(session: Session, rows: Sequence[Row], claim: Claim) -> Batch:
         else:
             batch.new.append(row)
     return batch
+
+
+def _needed(row: Row) -> tuple[str, ...]:
+    """Without a price it can be a draft, which does not go on sale."""
+    return ("title", "price") if _goes_on_sale(row) else ("title",)
+
+
+def _goes_on_sale(row: Row) -> bool:
+    return bool(row.defaults.get("is_active", True))
 
 
 def _doubts(row: Row, book: Any, numbered: Any, claimed: Mapping[str, int]) -> list[Problem]:
@@ -199,7 +209,11 @@ def _gathered(names: Any, link: Any, model: Any) -> Any:
 
 def _revived(session: Session, known: Sequence[tuple[Row, Any]]) -> dict[UUID, dict[str, Any]]:
     """Books that only the undoing of an import took off sale: they come back when they are imported again."""
-    inactive = {book.id: book.revision for _, book in known if not book.is_active}
+    inactive = {
+        book.id: book.revision
+        for row, book in known
+        if not book.is_active and not book.needs_price and _goes_on_sale(row)
+    }
     if not inactive:
         return {}
     withdrawn = select(ImportChange.book_id, ImportChange.undo_revision).where(
@@ -236,8 +250,10 @@ def _create(
 
 def _new_book(row: Row, authors: Names, currency: str) -> dict[str, Any]:
     id, now = new_id(), utcnow()
+    unpriced = {"price": NO_PRICE_YET, "needs_price": True} if _value(row, "price") is None else {}
     return (
         _NEW
+        | unpriced
         | {name: row.defaults[name] for name in row.defaults if name in _books.c}
         | row.draft.columns()
         | {
