@@ -142,10 +142,10 @@ def test_without_auth_tokens_are_good_and_nobody_waits(revocations: Revocations,
 def test_an_auth_that_hangs_holds_up_one_request_only(
     revocations: Revocations, feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("common.revocation.WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("common.upkeep.WAIT_SECONDS", 0.05)
     feed.may_answer.clear()
     revocations.refuse(claims())
-    monkeypatch.setattr("common.revocation.WAIT_SECONDS", 5.0)
+    monkeypatch.setattr("common.upkeep.WAIT_SECONDS", 5.0)
     began = time.monotonic()
     revocations.refuse(claims())
     assert time.monotonic() - began < 0.5
