@@ -26,7 +26,10 @@ LONGEST_TOKEN_SECONDS = 3665
 REFRESH_SECONDS = 0.4
 STALE_SECONDS = 0.8
 CAPACITY = 200_000
-_CLAIMS = {"session": "sid", "family": "fid", "subject": "sub"}
+CLAIMS = {"session": "sid", "family": "fid", "subject": "sub", "client": "client_id", "token": "jti"}
+"""The claim that a revocation of each kind is about."""
+
+_MAY_COME_BACK = frozenset({"subject", "client"})
 
 Feed = Callable[[int], dict[str, Any]]
 """Gives `{"items": [{"kind", "id", "at"}], "next"}` for the `next` of the answer before; 0 asks for all."""
@@ -47,11 +50,11 @@ class Revocations:
     def refuse(self, claims: Mapping[str, Any]) -> bool:
         """Whether a token of these claims was revoked."""
         self._upkeep.keep_up()
-        return any(self._is_revoked(kind, claims.get(claim), claims) for kind, claim in _CLAIMS.items())
+        return any(self._is_revoked(kind, claims.get(claim), claims) for kind, claim in CLAIMS.items())
 
     def _is_revoked(self, kind: str, value: Any, claims: Mapping[str, Any]) -> bool:
         at = self._revoked.get((kind, str(value)))
-        return at is not None and (kind != "subject" or issued_at(claims) <= at)
+        return at is not None and is_refused(kind, at, claims)
 
     def _renew(self) -> None:
         self._take_over(self._feed(self._next))
@@ -71,6 +74,11 @@ class Revocations:
             elif self._revoked[oldest] > expired:
                 break
             del self._revoked[oldest]
+
+
+def is_refused(kind: str, at: float, claims: Mapping[str, Any]) -> bool:
+    """Whether what was revoked at this time takes a token with it that names it."""
+    return kind not in _MAY_COME_BACK or issued_at(claims) <= at
 
 
 def issued_at(claims: Mapping[str, Any]) -> float:
