@@ -343,13 +343,14 @@ class Identity(Base):
 
 
 class Revocation(Base):
-    """Something whose tokens are refused before they expire. Written by triggers alone: see domain.revocations."""
+    """Something whose tokens are refused before they expire. Written by triggers, but for single tokens: see
+    domain.revocations."""
 
     __tablename__ = "revocations"
 
     id: Mapped[int] = mapped_column(BigInteger, GeneratedIdentity(always=True), primary_key=True)
     kind: Mapped[str] = mapped_column(Text)
-    revoked: Mapped[str] = mapped_column(Text)
+    revoked: Mapped[str] = mapped_column(Text, index=True)
     at: Mapped[datetime] = mapped_column(server_default=FetchedValue(), index=True)
     transaction: Mapped[int] = mapped_column(BigInteger, server_default=FetchedValue(), index=True)
 

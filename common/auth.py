@@ -22,14 +22,13 @@ from common import dpop
 from common.api import operation
 from common.assurance import TWO_FACTORS
 from common.errors import Forbidden, Unauthorized, Unavailable
-from common.telemetry import get_logger
+from common.upkeep import Upkeep
 
 ALGORITHMS = ("EdDSA", "ES256", "RS256")
 REQUIRED_CLAIMS = ["iss", "aud", "exp", "iat", "sub", "client_id", "jti"]
 LEEWAY_SECONDS = 5
 
 View = TypeVar("View", bound=Callable[..., Any])
-log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,38 +97,39 @@ class StaticKeys:
 
 
 class JwksKeys:
-    """The issuer's keys, fetched when one is asked for that is not known, but not more often than allowed."""
+    """The issuer's keys, fetched when one is asked for that is not known, but not more often than allowed.
 
-    def __init__(self, url: str, *, min_interval: float = 0.5, max_age: float = 300.0) -> None:
-        """Unknown key ids cause at most one fetch per `min_interval`; all is refetched after `max_age` (seconds)."""
+    Known ones are fetched anew beside the requests, and no request that needs one waits for an issuer that hangs. Only
+    after an idle time, when they may be older than `max_age`, the first request waits: the key may be withdrawn.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        min_interval: float = 0.5,
+        max_age: float = 300.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Unknown key ids cause at most one fetch per `min_interval` (seconds)."""
         self._url = url
-        self._min_interval = min_interval
-        self._max_age = max_age
         self._keys: dict[str, PyJWK] = {}
-        self._tried_at = self._fetched_at = float("-inf")
-        self._lock = threading.Lock()
+        self._upkeep = Upkeep("jwks", self._fetch, fresh=max_age * 0.8, good=max_age, pause=min_interval, clock=clock)
 
     def find(self, kid: str) -> PyJWK | None:
-        now = time.monotonic()
-        if kid not in self._keys or now - self._fetched_at > self._max_age:
-            self._refresh(now)
-        return self._keys.get(kid)
+        if kid in self._keys:
+            self._upkeep.keep_up()
+        else:
+            self._upkeep.renew_now()
+        key = self._keys.get(kid)
+        if key is None and self._upkeep.is_failing:
+            raise Unavailable("The sign-in service cannot be reached.")
+        return key
 
-    def _refresh(self, now: float) -> None:
-        with self._lock:
-            if now - self._tried_at < self._min_interval:
-                return
-            self._tried_at = now
-            try:
-                answer = requests.get(self._url, timeout=(1, 3))
-                answer.raise_for_status()
-                self._keys = parse_jwks(answer.json())
-                self._fetched_at = now
-            except (requests.RequestException, ValueError) as error:
-                self._tried_at = float("-inf")
-                if not self._keys:
-                    raise Unavailable("The sign-in service cannot be reached.") from error
-                log.warning("jwks_not_refreshed", error=type(error).__name__)
+    def _fetch(self) -> None:
+        answer = requests.get(self._url, timeout=(1, 3))
+        answer.raise_for_status()
+        self._keys = parse_jwks(answer.json())
 
 
 def parse_jwks(document: dict[str, Any]) -> dict[str, PyJWK]:

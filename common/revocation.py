@@ -8,7 +8,6 @@ nobody can revoke any then either.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -19,15 +18,18 @@ from uuid import UUID
 from common.client import ServiceClient
 from common.config import Config
 from common.telemetry import get_logger
+from common.upkeep import Upkeep
 
 LONGEST_TOKEN_SECONDS = 3665
 """The longest life of an access token that the auth service can be set to, and some leeway for clocks."""
 
 REFRESH_SECONDS = 0.4
 STALE_SECONDS = 0.8
-WAIT_SECONDS = 1.0
 CAPACITY = 200_000
-_CLAIMS = {"session": "sid", "family": "fid", "subject": "sub"}
+CLAIMS = {"session": "sid", "family": "fid", "subject": "sub", "client": "client_id", "token": "jti"}
+"""The claim that a revocation of each kind is about."""
+
+_MAY_COME_BACK = frozenset({"subject", "client"})
 
 Feed = Callable[[int], dict[str, Any]]
 """Gives `{"items": [{"kind", "id", "at"}], "next"}` for the `next` of the answer before; 0 asks for all."""
@@ -39,57 +41,26 @@ class Revocations:
     def __init__(self, feed: Feed, *, capacity: int = CAPACITY, clock: Callable[[], float] = time.monotonic) -> None:
         self._feed = feed
         self._capacity = capacity
-        self._clock = clock
         self._revoked: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._next = 0
-        self._known_at = self._tried_at = float("-inf")
-        self._is_failing = False
-        self._lock = threading.Lock()
-        self._refreshing: threading.Event | None = None
+        self._upkeep = Upkeep(
+            "revocations", self._renew, fresh=REFRESH_SECONDS, good=STALE_SECONDS, pause=REFRESH_SECONDS, clock=clock
+        )
 
     def refuse(self, claims: Mapping[str, Any]) -> bool:
         """Whether a token of these claims was revoked."""
-        self._keep_up()
-        return any(self._is_revoked(kind, claims.get(claim), claims) for kind, claim in _CLAIMS.items())
+        self._upkeep.keep_up()
+        return any(self._is_revoked(kind, claims.get(claim), claims) for kind, claim in CLAIMS.items())
 
     def _is_revoked(self, kind: str, value: Any, claims: Mapping[str, Any]) -> bool:
         at = self._revoked.get((kind, str(value)))
-        return at is not None and (kind != "subject" or issued_at(claims) <= at)
+        return at is not None and is_refused(kind, at, claims)
 
-    def _keep_up(self) -> None:
-        now = self._clock()
-        if now - self._known_at < REFRESH_SECONDS:
-            return
-        under_way = self._refresh_beside(now)
-        if not under_way or self._is_failing or now - self._known_at <= STALE_SECONDS:
-            return
-        if not under_way.wait(WAIT_SECONDS):
-            self._is_failing = True  # the next ones do not wait
-
-    def _refresh_beside(self, now: float) -> threading.Event | None:
-        """The refreshing that is under way, begun by whoever comes first; None while it is too early to try again."""
-        with self._lock:
-            if self._refreshing is None and now - self._tried_at >= REFRESH_SECONDS:
-                self._tried_at = now
-                self._refreshing = threading.Event()
-                threading.Thread(target=self._refresh, args=[self._refreshing, now], daemon=True).start()
-            return self._refreshing
-
-    def _refresh(self, done: threading.Event, began: float) -> None:
-        try:
-            self._take_over(self._feed(self._next))
-            self._known_at = began
-            self._is_failing = False
-        except Exception as error:
-            if not self._is_failing:
-                log.warning("revocations_not_refreshed", error=type(error).__name__)
-            self._is_failing = True
-        finally:
-            self._refreshing = None
-            done.set()
+    def _renew(self) -> None:
+        self._take_over(self._feed(self._next))
 
     def _take_over(self, answer: dict[str, Any]) -> None:
-        """Only the refreshing thread writes. Memory is bounded: at the limit the oldest are forgotten."""
+        """Only the renewing thread writes. Memory is bounded: at the limit the oldest are forgotten."""
         for item in answer["items"]:
             revoked = item["kind"], item["id"]
             self._revoked[revoked] = max(item["at"], self._revoked.get(revoked, item["at"]))
@@ -103,6 +74,11 @@ class Revocations:
             elif self._revoked[oldest] > expired:
                 break
             del self._revoked[oldest]
+
+
+def is_refused(kind: str, at: float, claims: Mapping[str, Any]) -> bool:
+    """Whether what was revoked at this time takes a token with it that names it."""
+    return kind not in _MAY_COME_BACK or issued_at(claims) <= at
 
 
 def issued_at(claims: Mapping[str, Any]) -> float:

@@ -19,6 +19,7 @@ from common.db import end_request_session, transaction
 
 api = Blueprint("authorize", __name__, template_folder="../templates")
 Pairs = Sequence[tuple[str, str]]
+TO_PROVE = frozenset({Step.SIGN_IN, Step.STEP_UP})
 
 
 @api.route("/authorize", methods=["GET", "POST"])
@@ -30,10 +31,8 @@ def authorize() -> Response:
         asked = authorization.read(opened, pairs, authority.provider)
         signed_in = browser.signed_in(opened)
         step = authorization.next_step(opened, asked, signed_in, demanded_at=browser.demanded_at(pairs))
-        if signed_in is None or step is Step.SIGN_IN:
-            return _to_sign_in(pairs, login_hint=asked.login_hint if asked.request_uri else "")
-        if step is Step.STEP_UP:
-            return browser.see_other(f"/account/step-up?{browser.query(browser.returning(pairs))}")
+        if signed_in is None or step in TO_PROVE:
+            return _prove_first(pairs, asked, step)
         if step is Step.CONSENT:
             return _consent_page(opened, pairs, asked, signed_in[1])
         return _back_to_client(opened, asked, *signed_in)
@@ -42,17 +41,18 @@ def authorize() -> Response:
 @api.post("/account/consent")
 @public
 def consent() -> Response:
-    """The answer to the consent page."""
+    """The answer to the consent page. The request comes from the browser again, so all that it demands is looked at."""
     browser.require_own_form()
     pairs = parse_qsl(request.form.get("request", ""), keep_blank_values=True)
     with transaction() as opened:
         asked = authorization.read(opened, pairs, authority.provider)
-        signed_in = browser.signed_in(opened)
-        if signed_in is None:
-            return _to_sign_in(pairs)
         if request.form.get("decision") != "allow":
             authorization.deny(opened, asked)
             return browser.see_other(asked.refuse("access_denied", "The person did not allow this.").location)
+        signed_in = browser.signed_in(opened)
+        step = authorization.next_step(opened, asked, signed_in, demanded_at=browser.demanded_at(pairs))
+        if signed_in is None or step in TO_PROVE:
+            return _prove_first(pairs, asked, step)
         authorization.allow(opened, asked, signed_in[1])
         return _back_to_client(opened, asked, *signed_in)
 
@@ -79,6 +79,13 @@ def _pairs() -> Pairs:
     """The query's parameters, or the form's of a POST (OpenID Connect Core section 3.1.2.1)."""
     given = request.form if request.method == "POST" else request.args
     return list(given.items(multi=True))
+
+
+def _prove_first(pairs: Pairs, asked: AuthorizationRequest, step: Step) -> Response:
+    """To the page on which the person shows who they are, or a second factor; it leads back to this request."""
+    if step is Step.STEP_UP:
+        return browser.see_other(f"/account/step-up?{browser.query(browser.returning(pairs))}")
+    return _to_sign_in(pairs, login_hint=asked.login_hint if asked.request_uri else "")
 
 
 def _to_sign_in(pairs: Pairs, *, login_hint: str = "") -> Response:

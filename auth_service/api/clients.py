@@ -18,6 +18,8 @@ from common.errors import Conflict
 from common.pagination import Sort, paginate
 
 api = Blueprint("clients", __name__, url_prefix="/api/v1/admin/clients")
+UNCACHED = {"Cache-Control": "no-store"}
+"""Of every answer that may have a secret in it."""
 
 
 class ClientRequest(Request):
@@ -74,7 +76,7 @@ def create(body: ClientRequest) -> tuple[dict[str, Any], int, dict[str, str]]:
     actor = signed_in_admin()
     client, secret = clients.create(session, body.metadata(), own_origin=authority.config.public_url)
     _note(actor, "client.created", client.client_id, after=_answer(client))
-    return _answer(client) | _shown(secret), 201, {"Cache-Control": "no-store"}
+    return _answer(client) | _shown(secret), 201, UNCACHED
 
 
 @api.get("")
@@ -100,12 +102,12 @@ def read(client_id: str) -> dict[str, Any]:
 @requires_user("clients:manage")
 @accepts(body=ClientRequest)
 @returns(ClientWithSecret)
-def replace(client_id: str, body: ClientRequest) -> dict[str, Any]:
+def replace(client_id: str, body: ClientRequest) -> tuple[dict[str, Any], int, dict[str, str]]:
     actor, client = signed_in_admin(), clients.find(session, client_id)
     before = _answer(client)
     secret = clients.replace(session, client, body.metadata(), own_origin=authority.config.public_url)
     _note(actor, "client.updated", client_id, before=before, after=_answer(client))
-    return _answer(client) | _shown(secret)
+    return _answer(client) | _shown(secret), 200, UNCACHED
 
 
 @api.delete("/<client_id>")
@@ -126,7 +128,7 @@ def rotate_secret(client_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     if not client.has_secret:
         raise PublicClient("This client has no secret.")
     _note(actor, "client.secret_rotated", client_id)
-    return _answer(client) | _shown(clients.renew_secret(client)), 200, {"Cache-Control": "no-store"}
+    return _answer(client) | _shown(clients.renew_secret(client)), 200, UNCACHED
 
 
 def _note(actor: User, action: str, client_id: str, **content: dict[str, Any]) -> None:

@@ -24,9 +24,9 @@ class RevocationQuery(Request):
 
 
 class RevokedOut(Response):
-    kind: Literal["session", "family", "subject"]
-    id: str = Field(description="what the claim sid, fid or sub of a refused token says")
-    at: float = Field(description="Unix time; a subject's tokens are refused if they were issued before")
+    kind: Literal["session", "family", "subject", "client", "token"]
+    id: str = Field(description="what the claim sid, fid, sub, client_id or jti of a refused token says")
+    at: float = Field(description="Unix time; tokens of a subject or a client are refused if they were issued before")
 
 
 class RevocationsOut(Response):

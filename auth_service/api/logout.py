@@ -22,18 +22,19 @@ Pairs = list[tuple[str, str]]
 @api.route("/logout", methods=["GET", "POST"])
 @foreign_credentials
 def logout() -> Response:
-    """End the session that the app's ID token names; without one, ask the person first."""
+    """End the session that the app's ID token names; without one, or when it is about somebody else, ask first."""
     given = request.form if request.method == "POST" else request.args
     pairs = list(given.items(multi=True))
     with transaction() as opened:
         asked = end_session.read(opened, pairs, authority.provider)
         signed_in = browser.signed_in(opened)
-        if asked.hinted_session is not None and signed_in and signed_in[1].id == asked.hinted_subject:
-            sessions.end(opened, signed_in[0].id)
-        if asked.hinted_session is not None:
-            sessions.end(opened, asked.hinted_session)
         is_somebody_else = signed_in is not None and signed_in[1].id != asked.hinted_subject
-        if not is_somebody_else and (asked.hinted_session or request.method == "GET"):
+        if asked.hinted_session is not None and not is_somebody_else:
+            if signed_in is not None:
+                sessions.end(opened, signed_in[0].id)
+            sessions.end(opened, asked.hinted_session)
+            return _signed_out(asked)
+        if signed_in is None and request.method == "GET":
             return _signed_out(asked)
         if request.method == "POST":  # sent by another site, it comes without the cookie (SameSite)
             return browser.see_other(f"/logout?{urlencode(_without_hint(pairs, asked))}")
@@ -83,5 +84,6 @@ def _without_hint(pairs: Pairs, asked: LogoutRequest) -> Pairs:
 
 def _signed_out(asked: LogoutRequest) -> Response:
     response = browser.see_other(asked.location) if asked.location else browser.plain_page("signed_out.html")
-    browser.forget(response)
+    if browser.sign_in_cookie() in request.cookies:  # one that did not come may be somebody else's
+        browser.forget(response)
     return response

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from auth_service.domain import scopes, sessions
+from auth_service.domain import consents, scopes, sessions
 from auth_service.domain.oauth.errors import InvalidGrant, OAuthRefusal
 from auth_service.domain.secrecy import digest
 from auth_service.models import Client, DeviceCode, SignInSession, User
@@ -95,11 +95,16 @@ def waiting(session: Session, user_code: str) -> tuple[DeviceCode, Client]:
 def allow(
     session: Session, device: DeviceCode, client: Client, by: SignInSession, user: User, *, life: timedelta
 ) -> None:
-    """The device gets a sign-in of its own, which outlives the browser's and can be ended by itself."""
+    """The device gets a sign-in of its own, which outlives the browser's and can be ended by itself.
+
+    What an app of somebody else was allowed is remembered, as at /authorize.
+    """
     started = sessions.start(session, user, life=life, user_agent=client.client_name, address=by.address)
     started.authenticated_at, started.amr = by.authenticated_at, by.amr
     device.scope = scopes.within(device.scope.split(), user.role)
     device.session_id, device.state = started.id, "allowed"
+    if not client.trusted:
+        consents.give(session, user.id, client, device.scope)
 
 
 def redeem(session: Session, device_code: str, client_id: str) -> tuple[DeviceCode, SignInSession]:

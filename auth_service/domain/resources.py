@@ -34,6 +34,11 @@ class Resources:
         """Clients may name the very address that they call: the API is one resource, and it is meant as well."""
         return resource.startswith(f"{self.origin}/") and "#" not in resource
 
+    def is_api(self, audience: str | Sequence[str]) -> bool:
+        """Whether this audience of a token, or resource as `known` has it, is the API as a whole."""
+        named = [audience] if isinstance(audience, str) else audience
+        return any(each in {self.api, self.origin} or self._is_ours(each) for each in named)
+
     def choose(self, granted: Sequence[str], named: Sequence[str]) -> str:
         """The audience of one token, out of what was granted (nothing: the API). Raises InvalidTarget."""
         wanted = self.known(named)

@@ -1,9 +1,10 @@
-"""What verifiers must refuse although it is signed and has not expired: revoked sessions, families and subjects.
+"""What verifiers must refuse although it is signed and has not expired.
 
-The rows are written by triggers (migration 0004), in the transaction of whatever ends a session, a family, an account
-or a client. A reader asks for what is new since last time. Neither ids nor times tell that: a transaction may commit
-after one that began later. So each row has its transaction's id, and the reader's place is the oldest transaction
-that was still open when it last looked; some rows are told twice, none is missed.
+The rows are written by triggers (migrations 0004 and 0005), in the transaction of whatever ends a session, a family, an
+account or a client; only a single token has no row that could end, so its end is written here. A reader asks for what
+is new since last time. Neither ids nor times tell that: a transaction may commit after one that began later. So each
+row has its transaction's id, and the reader's place is the oldest transaction that was still open when it last looked;
+some rows are told twice, none is missed.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from auth_service.models import Revocation
 from common.db import utcnow
-from common.revocation import LONGEST_TOKEN_SECONDS
+from common.revocation import CLAIMS, LONGEST_TOKEN_SECONDS, is_refused
 
 KEEP = timedelta(seconds=LONGEST_TOKEN_SECONDS)
 
@@ -35,6 +36,20 @@ def since(session: Session, after: int) -> dict[str, Any]:
     ).all()
     items = [{"kind": row.kind, "id": row.revoked, "at": row.at.timestamp()} for row in rows]
     return {"items": items, "next": place}
+
+
+def covers(session: Session, claims: dict[str, Any]) -> bool:
+    """Whether verifiers refuse a token of these claims."""
+    named = [(kind, str(claims[claim])) for kind, claim in CLAIMS.items() if claim in claims]
+    found = select(Revocation.kind, Revocation.at).where(tuple_(Revocation.kind, Revocation.revoked).in_(named))
+    return any(is_refused(row.kind, row.at.timestamp(), claims) for row in session.execute(found))
+
+
+def end_token(session: Session, claims: dict[str, Any]) -> None:
+    """Refuse this one token from now on; a second time changes nothing."""
+    if not covers(session, claims):
+        session.add(Revocation(kind="token", revoked=str(claims["jti"])))
+        session.flush()
 
 
 def prune(session: Session) -> None:

@@ -1,4 +1,4 @@
-"""Whether what a token says still holds: its family, its session, its person, its client."""
+"""Whether what a token says still holds: its family, its session, its person, its client, and the token itself."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from auth_service.domain import revocations
+from auth_service.domain.clients import FIRST_PARTY
 from auth_service.models import Client, SignInSession, TokenFamily, User
 
 
@@ -31,6 +33,11 @@ def of_person(session: Session, claims: dict[str, Any]) -> tuple[TokenFamily, Us
 
 def is_good(session: Session, claims: dict[str, Any]) -> bool:
     """Whether services should still accept a token that has not expired."""
-    if "fid" in claims:
-        return of_person(session, claims) is not None
-    return session.get(Client, claims["client_id"]) is not None
+    if "fid" in claims and of_person(session, claims) is None:
+        return False
+    return _has_client(session, claims["client_id"]) and not revocations.covers(session, claims)
+
+
+def _has_client(session: Session, client_id: str) -> bool:
+    """The store's own JSON sign-in is registered nowhere."""
+    return client_id == FIRST_PARTY or session.get(Client, client_id) is not None

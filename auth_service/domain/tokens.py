@@ -92,11 +92,6 @@ class Issuer:
         common = self._common_claims(client_id)
         return self._sign(session, common | claims | {"exp": common["iat"] + LOGOUT_LIFE}, "logout+jwt")
 
-    def family_of(self, session: Session, access_token: str) -> TokenFamily | None:
-        """The family of an access token that we signed, even if it has expired meanwhile."""
-        claims = self.read(session, access_token, kind="at+jwt", expired_too=True)
-        return session.get(TokenFamily, UUID(claims["fid"])) if claims and "fid" in claims else None
-
     def read(self, session: Session, token: str, *, kind: str, expired_too: bool = False) -> dict[str, Any] | None:
         """The claims of a token of this type that we signed, for whatever audience."""
         try:

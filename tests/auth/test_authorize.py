@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -11,6 +12,7 @@ from sqlalchemy import update
 
 from auth_service.domain import redirects
 from auth_service.models import SignInSession
+from common.assurance import TWO_FACTORS
 from common.db import Database, utcnow
 from tests.auth.support import CALLBACK, ISSUER, Browser, Pkce, authorization, hidden_fields, query, register_client
 
@@ -293,6 +295,51 @@ def test_consent_for_an_unverified_address_goes_nowhere(browser: Browser, databa
     fields["request"] = urlencode(authorization(client_id, Pkce(), redirect_uri="https://evil.example/"))
     answer = browser.http.post("/account/consent", data=fields | {"decision": "allow"})
     assert (answer.status_code, answer.location) == (400, None)
+
+
+SECOND_FACTOR = json.dumps({"id_token": {"acr": {"essential": True, "value": TWO_FACTORS}}})
+SOMEBODY_ELSE = json.dumps({"id_token": {"sub": {"value": "somebody-else"}}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "error"),
+    [
+        ({"prompt": "login"}, "/account/sign-in", None),
+        ({"max_age": "0"}, "/account/sign-in", None),
+        ({"claims": SECOND_FACTOR}, "/callback", "unmet_authentication_requirements"),
+        ({"claims": SOMEBODY_ELSE}, "/callback", "login_required"),
+        ({"prompt": "none"}, "/callback", "consent_required"),
+    ],
+)
+def test_consent_is_no_way_around_what_else_was_demanded(
+    browser: Browser, database: Database, changes: dict[str, Any], path: str, error: str | None
+) -> None:
+    client_id, _ = register_client(database, token_endpoint_auth_method="none")
+    fields = hidden_fields(consent_page(browser, client_id, Pkce()).text) | {"decision": "allow"}
+    fields["request"] = urlencode(authorization(client_id, Pkce(), **changes))
+    answer = browser.http.post("/account/consent", data=fields)
+    returned = query(answer.location)
+    assert (urlsplit(answer.location).path, returned.get("error")) == (path, error)
+    assert "code" not in returned
+    assert browser.authorize(**authorization(client_id, Pkce())).status_code == 200, "nothing was allowed"
+
+
+@pytest.mark.parametrize("changes", [{"prompt": "login"}, {"prompt": "login consent"}, {"max_age": "0"}])
+def test_who_signed_in_anew_and_allows_it_is_let_on(
+    browser: Browser, database: Database, changes: dict[str, str]
+) -> None:
+    client_id, _ = register_client(database, token_endpoint_auth_method="none")
+    pkce = Pkce()
+    page = consent_page(browser, client_id, pkce, **changes)
+    assert page.status_code == 200
+    assert browser.redeem(query(decide(browser, page, "allow").location)["code"], client_id, pkce).status_code == 200
+
+
+def test_a_demanded_consent_is_asked_for_once(browser: Browser, database: Database) -> None:
+    client_id, _ = register_client(database, token_endpoint_auth_method="none")
+    decide(browser, consent_page(browser, client_id, Pkce()), "allow")
+    page = browser.authorize(**authorization(client_id, Pkce(), prompt="consent"))
+    assert "code" in query(decide(browser, page, "allow").location)
 
 
 def test_a_customer_cannot_give_what_only_staff_may(browser: Browser, public_client: str) -> None:

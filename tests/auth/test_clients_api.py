@@ -57,6 +57,18 @@ def test_the_secret_works(client: FlaskClient, admin: dict[str, str]) -> None:
     assert (try_secret(made["client_secret"]), try_secret(rotated)) == (401, 200)
 
 
+def test_an_answer_with_a_secret_is_not_kept(client: FlaskClient, admin: dict[str, str], made: dict[str, Any]) -> None:
+    path = f"{PATH}/{made['client_id']}"
+    client.put(path, json=NEW | {"token_endpoint_auth_method": "none"}, headers=admin)
+    for answer in (
+        client.post(PATH, json=NEW, headers=admin),
+        client.put(path, json=NEW, headers=admin),
+        client.post(f"{path}/rotate-secret", headers=admin),
+    ):
+        assert answer.json["client_secret"]
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
 def test_a_public_client_has_no_secret(client: FlaskClient, admin: dict[str, str]) -> None:
     made = client.post(PATH, json=NEW | {"token_endpoint_auth_method": "none"}, headers=admin).json
     assert made.keys() == FIELDS

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import text, update
 
 from auth_service.domain.clients import DEVICE_CODE
-from auth_service.models import DeviceCode
+from auth_service.models import Consent, DeviceCode
 from common.db import Database, utcnow
 from tests.auth.support import ISSUER, Browser, hidden_fields, register_client
 from tests.auth.test_token import in_parallel
@@ -83,6 +83,33 @@ def test_a_device_outlives_the_browsers_sign_in(browser: Browser, tv: str) -> No
     fields = hidden_fields(browser.http.get("/logout").text)
     browser.http.post("/account/sign-out", data=fields | {"decision": "sign-out"})
     assert browser.refresh(tokens["refresh_token"], tv).status_code == 200
+
+
+def test_an_allowed_app_is_among_the_connected_ones_and_can_be_disconnected(
+    browser: Browser, database: Database
+) -> None:
+    app_id = register_client(
+        database, client_name="Somebody's TV", token_endpoint_auth_method="none", redirect_uris=[],
+        grant_types=[DEVICE_CODE, "refresh_token"], scope="openid orders:read books:write",
+    )[0]  # fmt: skip
+    codes = start(browser, app_id)
+    answer(browser, codes["user_code"], "allow")
+    tokens = poll(browser, app_id, codes["device_code"]).json
+    with database.read() as session:
+        assert session.query(Consent.client_id, Consent.scope).all() == [(app_id, "openid orders:read")]
+    page = browser.http.get("/account/apps")
+    assert "Somebody&#39;s TV" in page.text
+    browser.http.post("/account/apps/revoke", data=hidden_fields(page.text))
+    assert browser.refresh(tokens["refresh_token"], app_id).json["error"] == "invalid_grant"
+
+
+def test_what_is_denied_or_the_stores_own_is_no_connected_app(browser: Browser, tv: str, database: Database) -> None:
+    foreign = register_client(
+        database, token_endpoint_auth_method="none", redirect_uris=[], grant_types=[DEVICE_CODE]
+    )[0]  # fmt: skip
+    for client_id, decision in ((foreign, "deny"), (tv, "allow")):
+        answer(browser, start(browser, client_id)["user_code"], decision)
+    assert "There are none" in browser.http.get("/account/apps").text
 
 
 def test_a_denial(browser: Browser, tv: str) -> None:

@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from auth_service.domain.clients import TOKEN_EXCHANGE
+from auth_service.domain.oauth.exchange import ACCESS_TOKEN
 from common.db import Database
 from tests.auth.support import CALLBACK, ISSUER, Browser, Pkce, authorization, register_client
 from tests.support.proofs import Key
@@ -136,6 +138,22 @@ def test_a_proof_counts_once_even_when_its_request_was_refused(
 def test_a_nonce_of_somebody_else(browser: Browser, public_client: str, nonce_sent: str) -> None:
     form = {"grant_type": "refresh_token", "refresh_token": "x", "client_id": public_client}
     assert post(browser, form, Key().proof("POST", TOKEN, nonce=nonce_sent)).json["error"] == "use_dpop_nonce"
+
+
+def test_a_bound_token_is_exchanged_for_one_that_is_bound_to_the_exchangers_key(
+    browser: Browser, public_client: str, nonce: str, database: Database
+) -> None:
+    service = register_client(database, grant_types=[TOKEN_EXCHANGE], scope="orders:read", redirect_uris=[])
+    form = {"grant_type": TOKEN_EXCHANGE, "subject_token_type": ACCESS_TOKEN}
+    form["subject_token"] = bound(browser, public_client, Key(), nonce)["access_token"]
+    bare = browser.http.post("/token", data=form, auth=service)
+    assert (bare.status_code, bare.json["error"]) == (400, "invalid_dpop_proof")
+    own = Key()
+    headers = {"DPoP": own.proof("POST", TOKEN, nonce=nonce)}
+    answer = browser.http.post("/token", data=form, auth=service, headers=headers)
+    assert (answer.status_code, answer.json["token_type"]) == (200, "DPoP")
+    claims = jwt.decode(answer.json["access_token"], options={"verify_signature": False})
+    assert claims["cnf"] == {"jkt": own.jkt}
 
 
 def test_a_public_clients_refresh_token_is_bound(browser: Browser, public_client: str, nonce: str) -> None:

@@ -139,8 +139,21 @@ def test_a_hint_about_somebody_else_does_not_sign_me_out(
     page = leave(browser, id_token_hint=hint, post_logout_redirect_uri=AFTER)
     assert "Sign out?" in page.text
     assert is_signed_in(browser, shop)
+    assert is_signed_in(other, shop), "nothing ends before the page is answered"
     fields = hidden_fields(page.text) | {"decision": "sign-out"}
     assert browser.http.post("/account/sign-out", data=fields).location == AFTER
+    assert not is_signed_in(browser, shop)
+    assert is_signed_in(other, shop), "the question was about who is signed in here"
+
+
+def test_a_hint_that_is_posted_without_the_cookie_leaves_the_browser_its_own(
+    browser: Browser, shop: str, app: Flask
+) -> None:
+    """Sent by another site it comes without; whoever is signed in here may be somebody else."""
+    hint = browser.tokens(shop)["id_token"]
+    answer = app.test_client().post("/logout", data={"id_token_hint": hint})
+    assert answer.status_code == 200
+    assert "Set-Cookie" not in answer.headers
 
 
 def test_the_question_cannot_be_answered_by_a_foreign_form(browser: Browser, shop: str) -> None:

@@ -6,12 +6,16 @@ from typing import Any
 
 import jwt
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from auth_service.domain import clients, revocations
+from auth_service.models import Revocation
 from common.db import Database
 from tests.auth.support import ISSUER, Browser, register_client
+from tests.auth.test_token_exchange import exchange
+from tests.support.waiting import eventually
 
 PATH = "/internal/revocations"
 
@@ -38,6 +42,28 @@ def told(client: FlaskClient, gateway: dict[str, str]) -> Any:
         return {(each["kind"], each["id"]) for each in answer.json["items"]}
 
     return ask
+
+
+MACHINE = {
+    "grant_types": [clients.TOKEN_EXCHANGE, "client_credentials"],
+    "scope": "orders:read replicas:read",
+    "redirect_uris": [],
+}
+
+
+@pytest.fixture
+def machine(app: Flask, database: Database) -> tuple[str, str]:
+    return register_client(database, **MACHINE)
+
+
+def machine_token(client: FlaskClient, machine: tuple[str, str]) -> str:
+    answer = client.post("/token", data={"grant_type": "client_credentials"}, auth=machine)
+    return str(answer.json["access_token"])
+
+
+def introspected(client: FlaskClient, caller: tuple[str, str], token: str) -> bool:
+    """Whether it is active."""
+    return bool(client.post("/introspect", data={"token": token}, auth=caller).json["active"])
 
 
 def claims_of(token: str) -> dict[str, Any]:
@@ -83,7 +109,54 @@ def test_a_revoked_token_and_a_deleted_client_are_told(
     assert client.post("/revoke", data=form).status_code == 200
     client.delete(f"/api/v1/admin/clients/{public_client}", headers=admin)
     families = {("family", claims_of(each["access_token"])["fid"]) for each in (revoked, of_client)}
-    assert told() == families | {("subject", public_client)}
+    assert told() == families | {("subject", public_client), ("client", public_client)}
+
+
+def test_a_machines_token_is_revoked_by_itself(
+    client: FlaskClient, machine: tuple[str, str], told: Any, database: Database
+) -> None:
+    first, second = (machine_token(client, machine) for _ in range(2))
+    for _ in range(3):
+        assert client.post("/revoke", data={"token": first}, auth=machine).status_code == 200
+    assert told() == {("token", claims_of(first)["jti"])}
+    with database.read() as session:
+        assert session.query(Revocation).filter_by(kind="token").count() == 1
+    assert [introspected(client, machine, each) for each in (first, second)] == [False, True]
+
+
+def test_a_revoked_machines_token_is_refused_within_a_second(client: FlaskClient, machine: tuple[str, str]) -> None:
+    token = machine_token(client, machine)
+    header = {"Authorization": f"Bearer {token}"}
+    assert client.get(PATH, headers=header).status_code == 200
+    client.post("/revoke", data={"token": token}, auth=machine)
+    eventually(lambda: client.get(PATH, headers=header).status_code == 401, within=1)
+    again = {"Authorization": f"Bearer {machine_token(client, machine)}"}
+    assert client.get(PATH, headers=again).status_code == 200
+
+
+def test_an_exchanged_token_is_its_own_clients_to_revoke(
+    browser: Browser, machine: tuple[str, str], public_client: str, told: Any
+) -> None:
+    subject = browser.tokens(public_client)["access_token"]
+    acting = exchange(browser.http, machine, subject).json["access_token"]
+    foreign = browser.http.post("/revoke", data={"token": acting, "client_id": public_client})
+    assert (foreign.status_code, foreign.json["error"]) == (400, "invalid_grant")
+    assert introspected(browser.http, machine, acting)
+    assert browser.http.post("/revoke", data={"token": acting}, auth=machine).status_code == 200
+    assert told() == {("token", claims_of(acting)["jti"])}
+    assert [introspected(browser.http, machine, each) for each in (acting, subject)] == [False, True]
+    assert exchange(browser.http, machine, acting).json["error"] == "invalid_request"
+
+
+def test_what_a_client_got_by_exchange_ends_with_the_client(
+    browser: Browser, machine: tuple[str, str], database: Database, admin: dict[str, str], public_client: str, told: Any
+) -> None:
+    other = register_client(database, **MACHINE)
+    subject = browser.tokens(public_client)["access_token"]
+    acting = exchange(browser.http, machine, subject).json["access_token"]
+    browser.http.delete(f"/api/v1/admin/clients/{machine[0]}", headers=admin)
+    assert ("client", machine[0]) in told()
+    assert [introspected(browser.http, other, each) for each in (acting, subject)] == [False, True]
 
 
 def test_what_is_rolled_back_is_not_told(database: Database, user: Any, sign_in: Any, told: Any) -> None:

@@ -10,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from auth_service.domain import clients
 from auth_service.domain.clients import TOKEN_EXCHANGE
 from common.auth import StaticKeys, TokenVerifier
 from common.db import Database
@@ -18,6 +19,8 @@ from tests.auth.support import ISSUER, Browser, Pkce, authorization, query, regi
 
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 SERVICE = {"grant_types": [TOKEN_EXCHANGE, "client_credentials"], "scope": "orders:read", "redirect_uris": []}
+
+AT_THE_GATEWAY = ("bookstore-api", ISSUER)
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ def test_such_a_token_is_for_one_service(browser: Browser, public_client: str, s
     token = browser.tokens(public_client)["access_token"]
     narrow = exchange(browser.http, service, token, audience="catalog-service").json["access_token"]
     gateway, catalog, order = (
-        ("bookstore-api", ISSUER),
+        AT_THE_GATEWAY,
         ("bookstore-api", ISSUER, "catalog-service"),
         ("bookstore-api", ISSUER, "order-service"),
     )
@@ -82,6 +85,50 @@ def test_who_acted_before_stays_told(
     for _ in range(4):
         token = exchange(browser.http, other, token).json["access_token"]
     assert exchange(browser.http, other, token).json["error"] == "invalid_request"
+
+
+def named_service(database: Database, name: str) -> tuple[str, str]:
+    """The client of a service, which is called by the name that is the audience of its tokens."""
+    metadata = clients.Metadata(client_name=name, **SERVICE)
+    with database.transaction() as session:
+        clients.ensure(session, name, "its secret", metadata, own_origin=ISSUER)
+    return name, "its secret"
+
+
+def test_a_token_for_one_service_is_exchanged_by_that_service_only(
+    browser: Browser, public_client: str, service: tuple[str, str], database: Database
+) -> None:
+    order, catalog = named_service(database, "order-service"), named_service(database, "catalog-service")
+    token = browser.tokens(public_client, resource="order-service")["access_token"]
+    for stranger in (service, catalog):
+        refused = exchange(browser.http, stranger, token, audience="review-service")
+        assert (refused.status_code, refused.json["error"]) == (400, "invalid_request")
+    onward = exchange(browser.http, order, token, audience="catalog-service")
+    assert claims_of(onward)["aud"] == "catalog-service"
+    further = exchange(browser.http, catalog, onward.json["access_token"], audience="review-service")
+    assert claims_of(further)["act"] == {"sub": "catalog-service", "act": {"sub": "order-service"}}
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {},
+        {"audience": "bookstore-api"},
+        {"audience": ISSUER},
+        {"resource": f"{ISSUER}/"},
+        {"resource": f"{ISSUER}/api/v1/orders"},
+    ],
+)
+def test_a_token_for_one_service_never_becomes_one_for_the_api(
+    browser: Browser, public_client: str, database: Database, named: dict[str, str]
+) -> None:
+    order = named_service(database, "order-service")
+    narrow = browser.tokens(public_client, resource="order-service")["access_token"]
+    refused = exchange(browser.http, order, narrow, **named)
+    assert (refused.status_code, refused.json["error"]) == (400, "invalid_target")
+    for resource in (None, ISSUER, f"{ISSUER}/api/v1/orders"):
+        token = browser.tokens(public_client, resource=resource)["access_token"]
+        assert accepts(browser.http, exchange(browser.http, order, token, **named).json["access_token"], AT_THE_GATEWAY)
 
 
 def test_an_actor_token_is_the_clients_own(browser: Browser, public_client: str, service: tuple[str, str]) -> None:

@@ -6,11 +6,15 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jwt
 import pytest
+import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
@@ -18,6 +22,7 @@ from common.auth import JwksKeys, StaticKeys, TokenVerifier, credentials, parse_
 from common.errors import Unauthorized, Unavailable
 from tests.support import tokens
 from tests.support.tokens import AUDIENCE, ISSUER, claims, sign
+from tests.support.waiting import eventually
 
 PEM = tokens.private_key.public_key().public_bytes(
     serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -144,26 +149,131 @@ def test_only_asymmetric_signature_keys_are_taken() -> None:
     assert set(parse_jwks({"keys": keys})) == {tokens.KEY_ID, "rsa"}
 
 
-def test_new_keys_are_fetched_when_met_but_not_for_every_stranger(monkeypatch: pytest.MonkeyPatch) -> None:
-    published: list[dict[str, Any]] = []
-    fetches = []
+class Issuer:
+    """Plays the auth service's published keys."""
 
-    class Answer:
-        def raise_for_status(self) -> None: ...
+    def __init__(self) -> None:
+        self.published = [tokens.public_jwk]
+        self.fetches = 0
+        self.error: Exception | None = None
+        self.may_answer = threading.Event()
+        self.may_answer.set()
 
-        def json(self) -> dict[str, Any]:
-            return {"keys": list(published)}
+    def __call__(self, *_: Any, **__: Any) -> Issuer:
+        self.fetches += 1
+        self.may_answer.wait(10)
+        if self.error:
+            raise self.error
+        return self
 
-    monkeypatch.setattr("common.auth.requests.get", lambda *_a, **_k: fetches.append(1) or Answer())
-    keys = JwksKeys("http://auth/jwks", min_interval=0.0)
-    assert keys.find(tokens.KEY_ID) is None
-    published.append(tokens.public_jwk)
-    assert keys.find(tokens.KEY_ID) is not None
-    held_back = JwksKeys("http://auth/jwks", min_interval=60.0)
-    before = len(fetches)
+    def raise_for_status(self) -> None: ...
+
+    def json(self) -> dict[str, Any]:
+        return {"keys": list(self.published)}
+
+
+class Monotonic:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def issuer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Issuer]:
+    made = Issuer()
+    monkeypatch.setattr("common.auth.requests.get", made)
+    yield made
+    made.may_answer.set()
+
+
+@pytest.fixture
+def clock() -> Monotonic:
+    return Monotonic()
+
+
+@pytest.fixture
+def published(issuer: Issuer, clock: Monotonic) -> JwksKeys:
+    return JwksKeys("http://auth/jwks", clock=clock)
+
+
+def test_new_keys_are_fetched_when_met_but_not_for_every_stranger(
+    issuer: Issuer, published: JwksKeys, clock: Monotonic
+) -> None:
+    issuer.published.clear()
+    assert published.find(tokens.KEY_ID) is None
+    issuer.published.append(tokens.public_jwk)
+    clock.now += 1
+    assert published.find(tokens.KEY_ID) is not None
+    clock.now += 1
     for number in range(50):
-        held_back.find(f"stranger-{number}")
-    assert len(fetches) == before + 1
+        assert published.find(f"stranger-{number}") is None
+    assert issuer.fetches == 3
+
+
+def test_known_keys_stay_good_and_nobody_waits_while_auth_hangs(
+    issuer: Issuer, published: JwksKeys, clock: Monotonic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert published.find(tokens.KEY_ID)
+    issuer.may_answer.clear()
+    clock.now += 3600
+    monkeypatch.setattr("common.upkeep.WAIT_SECONDS", 0.05)
+    began = time.monotonic()
+    found = in_parallel(5, lambda: published.find(tokens.KEY_ID))
+    monkeypatch.setattr("common.upkeep.WAIT_SECONDS", 5.0)
+    found.append(published.find(tokens.KEY_ID))
+    assert all(found)
+    assert time.monotonic() - began < 1
+    assert issuer.fetches == 2
+
+
+def test_known_keys_are_fetched_anew_beside_the_requests(issuer: Issuer, published: JwksKeys, clock: Monotonic) -> None:
+    published.find(tokens.KEY_ID)
+    issuer.may_answer.clear()
+    clock.now += 299
+    began = time.monotonic()
+    assert published.find(tokens.KEY_ID)
+    assert time.monotonic() - began < 0.5
+    eventually(lambda: issuer.fetches == 2)
+
+
+def test_a_withdrawn_key_is_good_for_five_minutes_at_most(
+    issuer: Issuer, published: JwksKeys, clock: Monotonic
+) -> None:
+    assert published.find(tokens.KEY_ID)
+    issuer.published.clear()
+    clock.now += 301
+    assert published.find(tokens.KEY_ID) is None
+
+
+def test_an_auth_that_fails_is_not_asked_for_every_request(
+    issuer: Issuer, published: JwksKeys, clock: Monotonic
+) -> None:
+    issuer.error = requests.ConnectionError()
+    for _ in range(20):
+        with pytest.raises(Unavailable):
+            published.find(tokens.KEY_ID)
+    assert issuer.fetches == 1
+    issuer.error = None
+    clock.now += 1
+    assert published.find(tokens.KEY_ID)
+
+
+def test_whether_a_key_is_unknown_cannot_be_said_while_auth_fails(
+    issuer: Issuer, published: JwksKeys, clock: Monotonic
+) -> None:
+    published.find(tokens.KEY_ID)
+    issuer.error = requests.ConnectionError()
+    clock.now += 1
+    with pytest.raises(Unavailable):
+        published.find("a new one, perhaps")
+    assert published.find(tokens.KEY_ID)
+
+
+def in_parallel(count: int, work: Callable[[], Any]) -> list[Any]:
+    with ThreadPoolExecutor(count) as threads:
+        return [each.result() for each in [threads.submit(work) for _ in range(count)]]
 
 
 def test_without_any_keys_the_answer_is_unavailable_not_unauthorized() -> None:

@@ -60,18 +60,24 @@ def revocations(feed: Feed, clock: Clock) -> Revocations:
     return Revocations(feed, clock=clock)
 
 
-@pytest.mark.parametrize(("kind", "claim"), [("session", "sid"), ("family", "fid"), ("subject", "sub")])
+@pytest.mark.parametrize(
+    ("kind", "claim"),
+    [("session", "sid"), ("family", "fid"), ("subject", "sub"), ("client", "client_id"), ("token", "jti")],
+)
 def test_what_is_revoked_is_refused(revocations: Revocations, feed: Feed, kind: str, claim: str) -> None:
-    token = claims(fid="family")
-    feed.revoke(kind, token[claim])
+    token = claims(fid="family", client_id="one")
+    feed.revoke(kind, token[claim], at=time.time() + 1)
     assert revocations.refuse(token)
-    assert not revocations.refuse(claims(fid="another"))
+    assert not revocations.refuse(claims(fid="another", client_id="another"))
 
 
-def test_a_token_issued_after_its_subject_was_revoked_is_good(revocations: Revocations, feed: Feed) -> None:
+@pytest.mark.parametrize(("kind", "claim"), [("subject", "sub"), ("client", "client_id")])
+def test_a_token_issued_after_its_subject_or_client_was_revoked_is_good(
+    revocations: Revocations, feed: Feed, kind: str, claim: str
+) -> None:
     before = claims()
-    feed.revoke("subject", before["sub"], at=time.time() + 5)
-    feed.revoke("subject", before["sub"], at=time.time() - 60)
+    feed.revoke(kind, before[claim], at=time.time() + 5)
+    feed.revoke(kind, before[claim], at=time.time() - 60)
     assert revocations.refuse(before)
     assert not revocations.refuse(before | {"iat": before["iat"] + 10})
 
@@ -142,10 +148,10 @@ def test_without_auth_tokens_are_good_and_nobody_waits(revocations: Revocations,
 def test_an_auth_that_hangs_holds_up_one_request_only(
     revocations: Revocations, feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("common.revocation.WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("common.upkeep.WAIT_SECONDS", 0.05)
     feed.may_answer.clear()
     revocations.refuse(claims())
-    monkeypatch.setattr("common.revocation.WAIT_SECONDS", 5.0)
+    monkeypatch.setattr("common.upkeep.WAIT_SECONDS", 5.0)
     began = time.monotonic()
     revocations.refuse(claims())
     assert time.monotonic() - began < 0.5

@@ -8,6 +8,8 @@ from authlib.oauth2.rfc6749 import BaseGrant, InvalidRequestError, InvalidScopeE
 
 from auth_service.domain import standing
 from auth_service.domain.oauth.grants import CONFIDENTIAL, Grant
+from auth_service.domain.oauth.proofs import InvalidProof
+from auth_service.domain.resources import InvalidTarget
 from auth_service.domain.tokens import Use
 from auth_service.models import TokenFamily, User
 
@@ -19,7 +21,8 @@ MOST_ACTORS = 5
 class TokenExchange(Grant, BaseGrant, TokenEndpointMixin):
     """Delegation, not impersonation: `act` names who acts, and who acted before (section 4.1).
 
-    The new token holds no more than the old one, and ends no later; what ends the old one ends it as well.
+    The new token holds no more than the old one, is for no more, and ends no later; what ends the old one ends it as
+    well.
     """
 
     GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -32,19 +35,39 @@ class TokenExchange(Grant, BaseGrant, TokenEndpointMixin):
         found = standing.of_person(self.server.session, claims)
         if found is None:
             raise InvalidRequestError("The subject_token is not, or no longer, that of a person.")
+        self._require_addressee(claims)
+        self._require_key_for(claims)
         response = self._delegated(claims, *found)
         return response | {"issued_token_type": ACCESS_TOKEN}
 
     def _delegated(self, claims: dict[str, Any], family: TokenFamily, user: User) -> dict[str, Any]:
-        named = [*self.request.resources, *self.request.form.get("audience", "").split()]
         client_id = self.request.client.client_id
         use = Use(
-            audience=self.server.resources.choose(named, named),
+            audience=self._target(claims),
             jkt=self.request.jkt,
             beside={"client_id": client_id, "act": self._act(claims)},
             ends_at=claims["exp"],
         )
         return self.server.issuer.for_user(self.server.session, family, user, self._scope(claims), use)
+
+    def _require_addressee(self, claims: dict[str, Any]) -> None:
+        """A token for one service is that service's to exchange: to anybody else it came by accident, or by theft."""
+        audience = claims["aud"]
+        if not self.server.resources.is_api(audience) and audience != self.request.client.client_id:
+            raise InvalidRequestError("The subject_token is for another service.")
+
+    def _require_key_for(self, claims: dict[str, Any]) -> None:
+        """What was worth nothing without a key stays so. The person's key is out of reach: it is the client's own."""
+        if "cnf" in claims and self.request.jkt is None:
+            raise InvalidProof("The subject_token is bound to a key: send a DPoP proof, to bind the new one to yours.")
+
+    def _target(self, claims: dict[str, Any]) -> str:
+        resources = self.server.resources
+        named = resources.known([*self.request.resources, *self.request.form.get("audience", "").split()])
+        target = resources.choose(named, named)
+        if resources.is_api(target) and not resources.is_api(claims["aud"]):
+            raise InvalidTarget("The subject_token is for one service: name another one, the API as a whole is more.")
+        return target
 
     def _scope(self, claims: dict[str, Any]) -> str:
         held = [each for each in claims["scope"].split() if each in self.request.client.scopes]
