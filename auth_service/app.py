@@ -28,11 +28,13 @@ from auth_service.api import (
 from auth_service.api.authority import Authority, OwnKeys, OwnRevocations
 from auth_service.api.peers import Peers
 from auth_service.config import AuthConfig
+from auth_service.domain import passwords
 from common.app import service_app
 from common.auth import KeySource
 
 
 def create_app(config: AuthConfig, keys: KeySource | None = None) -> Flask:
+    passwords.waiting_room.resize(config.most_waiting_for_a_hash)
     authority, revocations = Authority.of(config), OwnRevocations()
     app = service_app(
         config,

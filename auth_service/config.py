@@ -13,6 +13,7 @@ from pydantic import ValidationError as PydanticValidationError
 from common.config import ServiceConfig, secret
 
 MIN_KEY_LENGTH = 32
+MOST_CONNECTIONS = 8
 SERVICES = ["auth-service", "catalog-service", "order-service", "review-service"]
 """What tokens may be asked for beside the store's API as a whole (RFC 8707), unless RESOURCES names others."""
 
@@ -70,6 +71,7 @@ class SeededUser(BaseModel):
 class AuthConfig(ServiceConfig):
     service: ClassVar[str] = "auth"
     schema: ClassVar[str] = "auth"
+    usual_threads: ClassVar[int] = 96
 
     key_encryption_keys: tuple[str, ...]
     signing_algorithm: str
@@ -94,6 +96,16 @@ class AuthConfig(ServiceConfig):
     github: Federation
     dpop_nonce_required: bool
     resources: frozenset[str]
+
+    @property
+    def most_waiting_for_a_hash(self) -> int:
+        """Requests that wait for a password's hash keep a thread; a third of the threads is for all others."""
+        return max(1, self.web_threads * 2 // 3)
+
+    @property
+    def web_connections(self) -> int:
+        """Most threads wait for a hash, and hold no connection meanwhile."""
+        return min(self.web_threads, MOST_CONNECTIONS)
 
     @property
     def is_https(self) -> bool:

@@ -219,7 +219,7 @@ class AuthorizationCode(Base):
 
 
 class FailedSignIns(Base):
-    """How often sign-in failed lately for one account name or one address. Shared by all processes."""
+    """How often sign-in failed, or something was asked for, lately: see domain/throttle.py."""
 
     __tablename__ = "failed_sign_ins"
 
@@ -260,7 +260,7 @@ class DeviceCode(Base):
 
 
 class SpentProof(Base):
-    """A client assertion or DPoP proof that was shown, until it would be refused for its age anyway."""
+    """What counts once, such as a client assertion or a DPoP proof, until it would be refused for its age anyway."""
 
     __tablename__ = "spent_proofs"
 

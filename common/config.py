@@ -23,6 +23,7 @@ class Config:
 
     service: ClassVar[str]
     worker_class: ClassVar[str] = "gthread"
+    usual_threads: ClassVar[int] = 4
 
     environment: str
     public_url: str
@@ -75,7 +76,7 @@ class Config:
             "host": env.str("HOST", "127.0.0.1"),
             "port": env.int("PORT", 0),
             "web_workers": env.int("WEB_WORKERS", 1, validate=validate.Range(min=1)),
-            "web_threads": env.int("WEB_THREADS", 4, validate=validate.Range(min=1)),
+            "web_threads": env.int("WEB_THREADS", cls.usual_threads, validate=validate.Range(min=1)),
             "log_level": env.str("LOG_LEVEL", "INFO"),
             "log_format": env.str("LOG_FORMAT", "json", validate=validate.OneOf(["json", "console"])),
             "step_up_scopes": frozenset(env.list("STEP_UP_SCOPES", [])),
@@ -97,6 +98,11 @@ class ServiceConfig(Config):
     mail_url: str = field(repr=False)
     mail_sender: str
     mail_retention: timedelta
+
+    @property
+    def web_connections(self) -> int:
+        """How many connections to the database a web process keeps: one for each thread, which all work at once."""
+        return self.web_threads
 
     @property
     def queue(self) -> str:

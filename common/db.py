@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import cast
 
 import psycopg2
@@ -60,7 +61,7 @@ class Database:
     def __init__(self, config: ServiceConfig, *, pool_size: int | None = None) -> None:
         self.config = config
         self.url = psycopg2_url(config.database_url)
-        self.engine = self._create_engine(pool_size or config.web_threads)
+        self.engine = self._create_engine(pool_size or config.web_connections)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._readers = sessionmaker(autocommit, expire_on_commit=False)
@@ -93,6 +94,16 @@ class Database:
             yield opened
 
     @contextmanager
+    def aside(self) -> Iterator[Session]:
+        """As `transaction`, for who holds a connection already.
+
+        It has connections of its own: where a request may take a second one from those that all others want a first
+        one of, they end up waiting for each other.
+        """
+        with Session(self._aside, expire_on_commit=False) as opened, opened.begin():
+            yield opened
+
+    @contextmanager
     def read(self) -> Iterator[Session]:
         """A session for reads only, in autocommit."""
         with self._readers() as opened:
@@ -105,6 +116,12 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        if "_aside" in self.__dict__:
+            self._aside.dispose()
+
+    @cached_property
+    def _aside(self) -> Engine:
+        return self._create_engine(1)
 
 
 def keep_quiet(engine: Engine) -> None:

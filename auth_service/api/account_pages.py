@@ -7,8 +7,7 @@ from uuid import UUID
 from flask import Blueprint, Response
 from sqlalchemy import select
 
-from auth_service.api import browser
-from auth_service.api.authority import authority
+from auth_service.api import browser, proving
 from auth_service.api.pages import again, problems_of, text
 from auth_service.domain import consents, recovery, scopes, sessions
 from auth_service.domain.throttle import SignInThrottled
@@ -42,14 +41,8 @@ def submit_password() -> Response:
     current, user = browser.require_signed_in(session, "/account/password")
     try:
         browser.require_own_form()
-        recovery.change(
-            session,
-            user,
-            current=text("current_password", strip=False),
-            new=text("password", strip=False),
-            keep=current.id,
-            throttled=authority.config.rate_limits_enabled,
-        )
+        given, new = text("current_password", strip=False), text("password", strip=False)
+        proving.change_password(user, current=given, new=new, keep=current.id)
     except REFUSALS as error:
         return again(error, _password_form(error))
     return browser.plain_page(

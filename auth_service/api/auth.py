@@ -7,10 +7,10 @@ from typing import Any
 from flask import Blueprint
 from pydantic import Field
 
-from auth_service.api import entering
-from auth_service.api.authority import authority, client_address, end_sign_in, signed_in_user
+from auth_service.api import entering, proving
+from auth_service.api.authority import authority, end_sign_in, signed_in_user
 from auth_service.api.schemas import Password, TokenAnswer, UserAnswer, user_answer
-from auth_service.domain import accounts, first_party, letters, second_factor, sessions, sign_in
+from auth_service.domain import first_party, second_factor, sessions
 from common.api import Request, accepts, returns
 from common.auth import foreign_credentials, requires_user
 from common.db import session
@@ -44,9 +44,7 @@ class PasswordLoginDisabled(NotFound):
 @accepts(body=Registration)
 @returns(UserAnswer, 201)
 def register(body: Registration) -> dict[str, Any]:
-    user = accounts.register(session, username=body.username, email=body.email, password=body.password)
-    letters.ask_to_verify(session, user, authority.config.public_url)
-    return user_answer(user)
+    return user_answer(proving.register(username=body.username, email=body.email, password=body.password))
 
 
 @api.post("/login")
@@ -57,15 +55,9 @@ def login(body: Credentials) -> tuple[dict[str, Any], int, dict[str, str]]:
     config = authority.config
     if not config.password_login_enabled:
         raise PasswordLoginDisabled("Sign in through /authorize.")
-    user = sign_in.with_password(
-        session,
-        identifier=body.identifier,
-        password=body.password,
-        address=client_address(),
-        throttled=config.rate_limits_enabled,
-    )
+    user, code = proving.with_password_and_code(body.identifier, body.password, body.otp)
     throttled = config.rate_limits_enabled
-    second = second_factor.require(session, authority.vault, user, body.otp, throttled=throttled)
+    second = second_factor.require(session, authority.vault, user, code, throttled=throttled)
     life = config.refresh_family_life
     started = entering.start_program(user, (*sessions.PASSWORD_ONLY, *second), life)
     return _uncached(first_party.tokens(session, authority.issuer, user, started, life=life))

@@ -25,7 +25,7 @@ from auth_service.domain.secrecy import Vault
 from auth_service.domain.tokens import Issuer
 from auth_service.models import Client, SignInSession, TokenFamily, User
 from common.auth import current_user
-from common.db import Database, current_database, session, transaction, utcnow
+from common.db import Database, current_database, session, utcnow
 from common.errors import Forbidden, Unauthorized
 from common.revocation import Revocations
 
@@ -64,7 +64,7 @@ def _provider(config: AuthConfig, vault: Vault, issuer: Issuer) -> Provider:
 
 def _spend(kind: str, name: str, until: float) -> bool:
     """In a transaction of its own: a proof stays spent although its request is refused."""
-    with transaction() as opened:
+    with current_database().aside() as opened:
         return replays.spend(opened, kind, name, until)
 
 

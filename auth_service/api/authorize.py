@@ -35,7 +35,7 @@ def authorize() -> Response:
             return _prove_first(pairs, asked, step)
         if step is Step.CONSENT:
             return _consent_page(opened, pairs, asked, signed_in[1])
-        return _back_to_client(opened, asked, *signed_in)
+        return _back_to_client(opened, pairs, asked, *signed_in)
 
 
 @api.post("/account/consent")
@@ -54,7 +54,7 @@ def consent() -> Response:
         if signed_in is None or step in TO_PROVE:
             return _prove_first(pairs, asked, step)
         authorization.allow(opened, asked, signed_in[1])
-        return _back_to_client(opened, asked, *signed_in)
+        return _back_to_client(opened, pairs, asked, *signed_in)
 
 
 @api.errorhandler(RedirectBack)
@@ -114,6 +114,10 @@ def _consent_page(opened: Session, pairs: Pairs, asked: AuthorizationRequest, us
     )
 
 
-def _back_to_client(opened: Session, asked: AuthorizationRequest, sign_in: SignInSession, user: User) -> Response:
+def _back_to_client(
+    opened: Session, pairs: Pairs, asked: AuthorizationRequest, sign_in: SignInSession, user: User
+) -> Response:
+    if authorization.wants_new_sign_in(asked, sign_in) and not browser.use_up_demand(opened, pairs):
+        return _to_sign_in(pairs)
     life = authority.config.authorization_code_life
     return browser.see_other(authorization.grant(opened, asked, sign_in, user, code_life=life))

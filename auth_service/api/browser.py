@@ -14,7 +14,7 @@ from flask import Response, make_response, redirect, render_template, request
 from sqlalchemy.orm import Session
 
 from auth_service.api.authority import RECENTLY, authority
-from auth_service.domain import redirects, sessions
+from auth_service.domain import redirects, replays, sessions
 from auth_service.domain.oauth.requests import Parameters
 from auth_service.models import Client, SignInSession, User
 from common.db import end_request_session, utcnow
@@ -22,6 +22,9 @@ from common.errors import DomainError, Forbidden, Unauthorized
 
 DEMANDED = "demanded"
 """Our own parameter on the way back to /authorize: since when this request has asked for a sign-in."""
+
+DEMAND_LIFE = timedelta(minutes=15)
+"""For a sign-in with all its steps; who takes longer signs in again."""
 
 HOME = "/"
 RETURNS = ("/authorize?", "/account/device?")
@@ -149,14 +152,21 @@ def returning(pairs: Sequence[tuple[str, str]]) -> str:
 
 
 def demanded_at(pairs: Sequence[tuple[str, str]]) -> float | None:
-    """When a sign-in was demanded for exactly this request, if it was."""
+    """When a sign-in was demanded for exactly this request, if it was, and lately."""
     stamps = [value for name, value in pairs if name == DEMANDED]
     if len(stamps) != 1:
         return None
     moment, _, stamp = stamps[0].rpartition(".")
     plain = urlencode([pair for pair in pairs if pair[0] != DEMANDED])
     genuine = hmac.compare_digest(_stamp(moment, plain).encode(), stamp.encode("utf-8", "replace"))
-    return float(moment) if genuine else None
+    return float(moment) if genuine and time.time() - float(moment) < DEMAND_LIFE.total_seconds() else None
+
+
+def use_up_demand(on: Session, pairs: Sequence[tuple[str, str]]) -> bool:
+    """Whether the sign-in that was demanded for this request has not given a code yet: one gives one."""
+    moment = demanded_at(pairs)
+    stamp = next((value for name, value in pairs if name == DEMANDED), "")
+    return moment is not None and replays.spend(on, "demand", stamp, moment + DEMAND_LIFE.total_seconds())
 
 
 def query(return_to: str) -> str:

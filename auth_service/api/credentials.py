@@ -10,9 +10,10 @@ from flask import Blueprint
 from pydantic import Field
 from sqlalchemy import Select
 
-from auth_service.api.authority import account_holder, authority, current_sign_in
+from auth_service.api import proving
+from auth_service.api.authority import account_holder, current_sign_in
 from auth_service.api.schemas import Password
-from auth_service.domain import letters, recovery, sessions
+from auth_service.domain import letters, sessions
 from auth_service.models import SignInSession
 from common.api import Page, PageQuery, Request, Response, accepts, returns
 from common.auth import foreign_credentials, requires_user
@@ -56,15 +57,8 @@ class SessionAnswer(Response):
 @returns(None, 204)
 def change_password(body: PasswordChange) -> tuple[str, int]:
     """By the current one. Every other session ends."""
-    user = account_holder()
-    recovery.change(
-        session,
-        user,
-        current=body.current_password,
-        new=body.password,
-        keep=current_sign_in().id,
-        throttled=authority.config.rate_limits_enabled,
-    )
+    user, keep = account_holder(), current_sign_in().id
+    proving.change_password(user, current=body.current_password, new=body.password, keep=keep)
     return "", 204
 
 
@@ -74,7 +68,7 @@ def change_password(body: PasswordChange) -> tuple[str, int]:
 @returns(None, 202)
 def ask_for_reset(body: ResetRequest) -> tuple[str, int]:
     """Mails a link, if there is such an account: the answer does not tell."""
-    recovery.ask(session, body.email)
+    proving.ask_for_reset(body.email)
     return "", 202
 
 
@@ -84,7 +78,7 @@ def ask_for_reset(body: ResetRequest) -> tuple[str, int]:
 @returns(None, 204)
 def reset_password(body: ResetConfirmation) -> tuple[str, int]:
     """Every session ends."""
-    recovery.reset(session, body.token, body.password)
+    proving.reset_password(body.token, body.password)
     return "", 204
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from auth_service.api import browser
 from auth_service.api.authority import authority, client_address, user_agent
-from auth_service.domain import letters, second_factor, sessions, tickets
+from auth_service.domain import accounts, letters, second_factor, sessions, tickets
 from auth_service.models import SignInSession, Ticket, User
 from common.db import session
 from common.errors import Forbidden
@@ -50,9 +50,18 @@ def ask_for_second_factor(on: Session, user: User, return_to: str, amr: Collecti
 
 def waiting() -> tuple[Ticket, User] | None:
     """Who has shown the first factor in this browser, and still has to show the second."""
-    ticket = tickets.look(session, tickets.SECOND_FACTOR, request.cookies.get(browser.cookie_name("second_factor")))
+    ticket = _second_factor_ticket()
     user = session.get(User, ticket.user_id) if ticket else None
     return (ticket, user) if ticket and user and user.is_active else None
+
+
+def may_still_enter(user: User) -> bool:
+    """Whether the person still waits, now that nobody can deactivate them or change their password meanwhile."""
+    return accounts.active(session, user.id) is not None and _second_factor_ticket() is not None
+
+
+def _second_factor_ticket() -> Ticket | None:
+    return tickets.look(session, tickets.SECOND_FACTOR, request.cookies.get(browser.cookie_name("second_factor")))
 
 
 def let_in(on: Session, user: User, return_to: str, amr: Collection[str]) -> Response:

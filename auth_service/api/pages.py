@@ -7,13 +7,13 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from flask import Blueprint, Response, request
 
 from auth_service import federation
-from auth_service.api import browser, entering
-from auth_service.api.authority import authority, client_address
-from auth_service.domain import accounts, letters, sessions, sign_in
+from auth_service.api import browser, entering, proving
+from auth_service.api.authority import authority
+from auth_service.domain import accounts, sessions
 from auth_service.domain.identities import NAMES
 from common.auth import public
 from common.db import end_request_session, session
-from common.errors import Conflict, DomainError, Invalid, Unavailable
+from common.errors import Conflict, DomainError, Invalid, TooManyRequests, Unavailable
 
 api = Blueprint(
     "pages",
@@ -27,7 +27,7 @@ REFUSALS = (
     browser.ForeignForm,
     entering.EmailUnverified,
     accounts.WrongCredentials,
-    sign_in.SignInThrottled,
+    TooManyRequests,
     Invalid,
     Conflict,
     Unavailable,
@@ -48,13 +48,7 @@ def submit_sign_in() -> Response:
     identifier = text("identifier")
     try:
         browser.require_own_form()
-        user = sign_in.with_password(
-            session,
-            identifier=identifier,
-            password=text("password", strip=False),
-            address=client_address(),
-            throttled=authority.config.rate_limits_enabled,
-        )
+        user = proving.with_password(identifier, text("password", strip=False))
         entered = entering.enter(session, user, return_to, sessions.PASSWORD_ONLY)
     except REFUSALS as error:
         return again(error, _sign_in_form(return_to, identifier=identifier, refusal=error))
@@ -74,8 +68,7 @@ def submit_registration() -> Response:
     username, email = text("username"), text("email")
     try:
         browser.require_own_form()
-        user = accounts.register(session, username=username, email=email, password=text("password", strip=False))
-        letters.ask_to_verify(session, user, authority.config.public_url)
+        user = proving.register(username=username, email=email, password=text("password", strip=False))
     except REFUSALS as error:
         return again(error, _register_form(return_to, username=username, email=email, refusal=error))
     if authority.config.require_verified_email:

@@ -26,7 +26,7 @@ class _OwnClient(ServiceClient):
         self._database = database
 
     def _fetch_token(self) -> tuple[str, float]:
-        with self._database().transaction() as session:
+        with self._database().aside() as session:
             client = session.get(Client, self._config.service_client_id)
             if client is None:
                 raise Unavailable("This service is not registered as a client.")

@@ -6,16 +6,16 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from auth_service.api import browser
+from auth_service.api import browser, proving
 from auth_service.api.authority import authority
 from auth_service.api.pages import again, problems_of, text
-from auth_service.domain import letters, recovery
+from auth_service.domain import letters
 from common.auth import public
 from common.db import session
-from common.errors import DomainError, Invalid, Unavailable
+from common.errors import DomainError, Invalid, TooManyRequests, Unavailable
 
 api = Blueprint("recovery_pages", __name__, url_prefix="/account", template_folder="../templates")
-REFUSALS = (browser.ForeignForm, Invalid, Unavailable)
+REFUSALS = (browser.ForeignForm, Invalid, TooManyRequests, Unavailable)
 
 
 @api.get("/forgot-password")
@@ -30,9 +30,9 @@ def submit_forgot() -> Response:
     email = text("email")
     try:
         browser.require_own_form()
-    except browser.ForeignForm as error:
+        proving.ask_for_reset(email)
+    except REFUSALS as error:
         return again(error, _form("forgot_password.html", error, email=email))
-    recovery.ask(session, email)
     return browser.plain_page(
         "look_into_mail.html", email=email, why="If there is an account with it, a link is there."
     )
@@ -50,7 +50,7 @@ def submit_reset() -> Response:
     token = text("token")
     try:
         browser.require_own_form()
-        recovery.reset(session, token, text("password", strip=False))
+        proving.reset_password(token, text("password", strip=False))
     except REFUSALS as error:
         return again(error, _form("reset_password.html", error, token=token))
     return browser.plain_page(

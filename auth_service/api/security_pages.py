@@ -10,19 +10,19 @@ from flask import Blueprint, Response, request
 from markupsafe import Markup
 
 from auth_service import federation
-from auth_service.api import browser, entering
+from auth_service.api import browser, entering, proving
 from auth_service.api.authority import authority
 from auth_service.api.mfa import qr_code, site
 from auth_service.api.pages import again, problems_of, text
-from auth_service.domain import identities, passkeys, second_factor, tickets
+from auth_service.domain import accounts, identities, passkeys, second_factor, tickets
 from auth_service.domain.throttle import SignInThrottled
 from common.auth import public
 from common.db import session
-from common.errors import Conflict, DomainError, Invalid, NotFound
+from common.errors import Conflict, DomainError, Invalid, NotFound, Unavailable
 
 api = Blueprint("security_pages", __name__, url_prefix="/account", template_folder="../templates")
 HERE = "/account/security"
-CODE_REFUSALS = (browser.ForeignForm, second_factor.WrongCode, SignInThrottled)
+CODE_REFUSALS = (browser.ForeignForm, second_factor.WrongCode, SignInThrottled, Unavailable)
 PASSKEY_REFUSALS = (browser.ForeignForm, passkeys.BadPasskey, passkeys.UnknownPasskey, entering.EmailUnverified)
 
 
@@ -151,8 +151,11 @@ def submit_second_factor() -> Response:
     first = found[0].data["amr"] if found else current[0].amr  # type: ignore[index]
     try:
         browser.require_own_form()
+        code = proving.shown(user, text("code"))
+        if found and not entering.may_still_enter(user):
+            return browser.see_other(f"/account/sign-in?{browser.query(return_to)}")
         throttled = authority.config.rate_limits_enabled
-        second_factor.check(session, authority.vault, user, text("code"), throttled=throttled)
+        second_factor.check(session, authority.vault, user, code, throttled=throttled)
     except CODE_REFUSALS as error:
         return again(error, _code_form(return_to, error))
     tickets.void(session, tickets.SECOND_FACTOR, user.id)
@@ -195,6 +198,8 @@ def to_sign_in(error: browser.NotSignedIn) -> Response:
 @api.errorhandler(NotFound)
 @api.errorhandler(Invalid)
 @api.errorhandler(SignInThrottled)
+@api.errorhandler(Unavailable)
+@api.errorhandler(accounts.WrongCredentials)
 def refused(error: DomainError) -> Response:
     return browser.refused(error)
 

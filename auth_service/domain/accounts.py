@@ -61,13 +61,32 @@ def register(
     session: Session, *, username: str, email: str, password: str, role: str = "customer", email_verified: bool = False
 ) -> User:
     """Make an account. Raises Invalid with every field in error, UsernameTaken or EmailTaken."""
+    require_acceptable(username=username, email=email, password=password)
+    require_free(session, username, email)
+    kept = passwords.hash_password(password)
+    return create(session, username=username, email=email, password_hash=kept, role=role, email_verified=email_verified)
+
+
+def require_acceptable(*, username: str, email: str, password: str) -> None:
+    """Raises Invalid with every field in error."""
     _require_valid(
         username=username_problem(username),
         email=email_problem(email),
         password=weakness(password, username, email, email.partition("@")[0]),
     )
-    _require_free(session, username, email)
-    user = User(id=new_id(), password_hash=passwords.hash_password(password), role=role, email_verified=email_verified)
+
+
+def create(
+    session: Session,
+    *,
+    username: str,
+    email: str,
+    password_hash: str | None,
+    role: str = "customer",
+    email_verified: bool = False,
+) -> User:
+    """The account itself, of what was found acceptable. Raises UsernameTaken or EmailTaken."""
+    user = User(id=new_id(), password_hash=password_hash, role=role, email_verified=email_verified)
     _name(session, user, username, email)
     record(session, UserRegistered(user_id=user.id, username=user.username, email=user.email, role=role))
     return user
@@ -76,32 +95,18 @@ def register(
 def register_without_password(session: Session, *, username: str, email: str) -> User:
     """An account whose address another provider vouches for. Raises as `register` does."""
     _require_valid(username=username_problem(username), email=email_problem(email))
-    _require_free(session, username, email)
-    user = User(id=new_id(), role="customer", email_verified=True)
-    _name(session, user, username, email)
-    record(session, UserRegistered(user_id=user.id, username=user.username, email=user.email, role=user.role))
-    return user
+    require_free(session, username, email)
+    return create(session, username=username, email=email, password_hash=None, email_verified=True)
 
 
 def rename(session: Session, user: User, *, username: str, email: str) -> None:
     """Change what an account is called. Raises Invalid, UsernameTaken or EmailTaken."""
     _require_valid(username=username_problem(username), email=email_problem(email))
-    _require_free(session, username, email, but=user)
+    require_free(session, username, email, but=user)
     if name_key(email) != user.email_key:
         user.email_verified = False
     _name(session, user, username, email)
     record(session, UserUpdated(user_id=user.id, username=user.username, email=user.email, role=user.role))
-
-
-def authenticate(session: Session, identifier: str, password: str) -> User:
-    """The active account of this username or mail address. Raises WrongCredentials, always as slowly."""
-    user = find(session, identifier)
-    right = passwords.verify(user.password_hash if user else None, password)
-    if not right or user is None or not user.is_active:
-        raise WrongCredentials("Name or password is wrong.")
-    if passwords.needs_rehash(user.password_hash or ""):
-        user.password_hash = passwords.hash_password(password)
-    return user
 
 
 def find(session: Session, identifier: str) -> User | None:
@@ -110,10 +115,16 @@ def find(session: Session, identifier: str) -> User | None:
     return session.scalar(select(User).where(column == name_key(identifier)))
 
 
-def active(session: Session, user_id: UUID) -> User | None:
-    """The account, which keeps its role until tokens that tell of it are committed."""
+def active(session: Session, user_id: UUID, *, to_change: bool = False) -> User | None:
+    """The account, which keeps its role and its password until what rests on them is committed."""
     found = select(User).where(User.id == user_id, User.is_active)
-    return session.scalar(found.with_for_update(read=True).execution_options(populate_existing=True))
+    return session.scalar(found.with_for_update(read=not to_change).execution_options(populate_existing=True))
+
+
+def require_active(session: Session, user: User) -> None:
+    """That the account is still to be let in, as `active`. Raises WrongCredentials."""
+    if active(session, user.id) is None:
+        raise WrongCredentials("This account cannot be used.")
 
 
 def _name(session: Session, user: User, username: str, email: str) -> None:
@@ -124,7 +135,7 @@ def _name(session: Session, user: User, username: str, email: str) -> None:
             user.email, user.email_key = unicodedata.normalize("NFKC", email), name_key(email)
             session.add(user)
     except IntegrityError:
-        _require_free(session, username, email, but=user)
+        require_free(session, username, email, but=user)
         raise
 
 
@@ -134,7 +145,8 @@ def _require_valid(**problems: str | None) -> None:
         raise Invalid("The request has invalid fields.", errors=errors)
 
 
-def _require_free(session: Session, username: str, email: str, *, but: User | None = None) -> None:
+def require_free(session: Session, username: str, email: str, *, but: User | None = None) -> None:
+    """Raises UsernameTaken or EmailTaken."""
     keys = name_key(username), name_key(email)
     same = or_(User.username_key == keys[0], User.email_key == keys[1])
     others = User.id != but.id if but is not None else true()

@@ -23,7 +23,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from auth_service.domain import letters, tickets
+from auth_service.domain import accounts, letters, tickets
 from auth_service.models import Passkey, Ticket, User
 from common.db import utcnow
 from common.errors import Conflict, Invalid, NotFound, Unauthorized
@@ -134,10 +134,10 @@ def finish_sign_in(session: Session, site: Site, *, ticket: str, answer: str) ->
     taken = tickets.take(session, tickets.PASSKEY_SIGN_IN, ticket)
     if taken is None:
         raise BadPasskey("This took too long. Please try again.")
-    passkey = _find(session, answer)
-    user = session.get(User, passkey.user_id)
-    if user is None or not user.is_active:
+    user = accounts.active(session, _find(session, answer).user_id)
+    if user is None:
         raise UnknownPasskey("This passkey is not known here.")
+    passkey = _find(session, answer, to_use=True)
     try:
         proved = webauthn.verify_authentication_response(
             credential=answer,
@@ -163,13 +163,14 @@ def remove(session: Session, user: User, passkey_id: UUID) -> None:
     letters.write(session, user, "passkey_removed", name=passkey.name)
 
 
-def _find(session: Session, answer: str) -> Passkey:
-    """The row is locked: its counter is compared and moved by one request at a time."""
+def _find(session: Session, answer: str, *, to_use: bool = False) -> Passkey:
+    """To be used, the row is locked: its counter is compared and moved by one request at a time."""
     try:
         credential_id = base64url_to_bytes(orjson.loads(answer)["id"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadPasskey("The passkey's answer cannot be read.") from error
-    passkey = session.scalar(select(Passkey).where(Passkey.credential_id == credential_id).with_for_update())
+    found = select(Passkey).where(Passkey.credential_id == credential_id).execution_options(populate_existing=True)
+    passkey = session.scalar(found.with_for_update() if to_use else found)
     if passkey is None:
         raise UnknownPasskey("This passkey is not known here.")
     return passkey

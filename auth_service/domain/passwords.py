@@ -3,14 +3,19 @@
 Parameters are OWASP's minimum for Argon2id (19 MiB, two passes, one lane). One hash takes a core for some
 30 ms, so a few threads do nothing else, and who waits for them too long is asked to come back. Keeping it to
 these threads keeps the memory down too: the allocator holds on to the 19 MiB in each thread that hashed once.
+
+Who waits keeps a thread of the web server, so only so many may; the next is refused at once, and other requests find
+a thread however many people sign in. Wait with no transaction open: it would keep a connection, and locks, as long.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +29,9 @@ from common.errors import Unavailable
 MIN_LENGTH = 8
 MAX_LENGTH = 128
 WAIT_SECONDS = 8.0
+MOST_WAITING = 64
+MOST_WAITING_INSIDE = 2
+"""Of those who cannot do without their transaction meanwhile, however many connections there are."""
 STORE_WORDS = frozenset(
     {"bookstore", "bookshop", "mybookstore", "mybookshop", "bookstoreadmin", "adminbookstore", "administrator"}
 )
@@ -33,6 +41,32 @@ T = TypeVar("T")
 
 _PARAMETERS: Mapping[str, Any] = {"time_cost": 2, "memory_cost": 19 * 1024, "parallelism": 1, "type": Type.ID}
 _hasher = PasswordHasher(**_PARAMETERS)
+
+
+class Room:
+    """Where requests wait for their hash; nobody waits for a place in it."""
+
+    def __init__(self, places: int) -> None:
+        self._places = threading.BoundedSemaphore(places)
+
+    def resize(self, places: int) -> None:
+        """Before anybody waits."""
+        self._places = threading.BoundedSemaphore(places)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Raises Unavailable when there is none."""
+        places = self._places
+        if not places.acquire(blocking=False):
+            raise _crowded()
+        try:
+            yield
+        finally:
+            places.release()
+
+
+waiting_room = Room(MOST_WAITING)
+_inside = Room(MOST_WAITING_INSIDE)
 
 
 def normalise(password: str) -> str:
@@ -77,18 +111,30 @@ def needs_rehash(stored: str) -> bool:
 
 def slow_digest(text: str, *, salt: str) -> bytes:
     """A short secret as it is kept where it has to be found by its digest. Raises Unavailable as the others do."""
-    return _in_turn(
-        lambda: hash_secret_raw(text.encode("utf-8", "surrogatepass"), salt.encode(), hash_len=32, **_PARAMETERS)
-    )
+    return _in_turn(lambda: _digest(text, salt))
 
 
-def _in_turn(work: Callable[[], T]) -> T:
-    turn = _threads().submit(work)
-    try:
-        return turn.result(timeout=WAIT_SECONDS)
-    except TimeoutError:
-        turn.cancel()
-        raise Unavailable("Too many people are signing in at this moment.", retry_after=2) from None
+def slow_digests(texts: Sequence[str], *, salt: str) -> list[bytes]:
+    """Several at one turn, for who has to keep a transaction open meanwhile. Raises Unavailable as the others do."""
+    return _in_turn(lambda: [_digest(text, salt) for text in texts], _inside)
+
+
+def _digest(text: str, salt: str) -> bytes:
+    return hash_secret_raw(text.encode("utf-8", "surrogatepass"), salt.encode(), hash_len=32, **_PARAMETERS)
+
+
+def _in_turn(work: Callable[[], T], room: Room = waiting_room) -> T:
+    with room.place():
+        turn = _threads().submit(work)
+        try:
+            return turn.result(timeout=WAIT_SECONDS)
+        except TimeoutError:
+            turn.cancel()
+            raise _crowded() from None
+
+
+def _crowded() -> Unavailable:
+    return Unavailable("Too many people are signing in at this moment.", retry_after=2)
 
 
 @cache

@@ -1,16 +1,21 @@
-"""Passwords that are changed by who knows them, or set anew by who gets the account's mail."""
+"""Passwords that are changed by who knows them, or set anew by who gets the account's mail.
+
+As when signing in, hashes are waited for between two transactions, and the second one looks at the account again.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from auth_service.domain import letters, passwords, sessions, throttle, tickets
+from auth_service.domain import accounts, letters, passwords, sessions, throttle, tickets
 from auth_service.domain.accounts import name_key
-from auth_service.models import Ticket, User
+from auth_service.models import Ticket, TokenFamily, User
 from common.errors import Forbidden, Invalid
 
 RESET_LIFE = timedelta(hours=1)
@@ -23,6 +28,15 @@ class WrongPassword(Forbidden):
 
     code = "wrong_password"
     keeps_changes = True
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Whose password is to be changed, and what counts wrong guesses of the current one."""
+
+    user_id: UUID
+    password_hash: str | None
+    counters: Sequence[throttle.Counter]
 
 
 def ask(session: Session, email: str) -> None:
@@ -57,38 +71,61 @@ def _send_link(session: Session, email_key: str, url: str) -> None:
     letters.write(session, user, "reset_password", link=f"{url}/account/reset-password?token={token}")
 
 
-def reset(session: Session, token: str, password: str) -> User:
-    """Set the password of the account that the link was mailed to, and sign it out everywhere.
+def begin_reset(session: Session, token: str, password: str) -> None:
+    """That the link may set this password; it stays good. Raises LinkExpired, or Invalid for a weak password."""
+    _require_strong(_mailed_to(session, tickets.look(session, tickets.RESET_PASSWORD, token)), password)
 
-    Raises LinkExpired, or Invalid for a password that is none; rolled back then, the link stays good.
-    """
-    ticket = tickets.take(session, tickets.RESET_PASSWORD, token)
-    user = session.get(User, ticket.user_id) if ticket else None
-    if ticket is None or user is None or not user.is_active or user.email_key != ticket.data["email_key"]:
+
+def finish_reset(session: Session, token: str, password_hash: str) -> None:
+    """Set the password of the account that the link was mailed to, and sign it out everywhere. Raises LinkExpired."""
+    user = _mailed_to(session, tickets.look(session, tickets.RESET_PASSWORD, token))
+    if tickets.take(session, tickets.RESET_PASSWORD, token) is None:
         raise letters.LinkExpired
-    _require_strong(user, password)
     user.email_verified = True  # the link went to this address and nowhere else
-    _set(session, user, password, keep=None)
+    _set(session, user, password_hash, keep=None)
+
+
+def begin_change(session: Session, user: User, new: str, *, throttled: bool) -> Change:
+    """Raises SignInThrottled, or Invalid for a weak password."""
+    counters = throttle.guesses("password", str(user.id)) if throttled else ()
+    throttle.require_patience(session, counters)
+    _require_strong(user, new)
+    return Change(user.id, user.password_hash, counters)
+
+
+def prove(change: Change, current: str, new: str) -> str | None:
+    """The hash of the new password, if the current one is right."""
+    return passwords.hash_password(new) if passwords.verify(change.password_hash, current) else None
+
+
+def finish_change(session: Session, change: Change, password_hash: str | None, *, keep: UUID) -> None:
+    """Every session but `keep` ends. Raises WrongPassword, whose count is kept, or SignInThrottled."""
+    throttle.require_patience(session, change.counters)
+    user = _to_change(session, change.user_id) if password_hash else None
+    if user is None or password_hash is None or user.password_hash != change.password_hash:
+        throttle.count_failure(session, change.counters)
+        raise WrongPassword("The current password is wrong.")
+    throttle.forgive(session, change.counters)
+    _set(session, user, password_hash, keep=keep)
+
+
+def _mailed_to(session: Session, ticket: Ticket | None) -> User:
+    """Raises LinkExpired, also when the account has another address by now."""
+    user = _to_change(session, ticket.user_id) if ticket and ticket.user_id else None
+    if ticket is None or user is None or user.email_key != ticket.data["email_key"]:
+        raise letters.LinkExpired
     return user
 
 
-def change(session: Session, user: User, *, current: str, new: str, keep: UUID, throttled: bool) -> None:
-    """Change the password by proof of the current one; every session but `keep` ends.
-
-    Raises WrongPassword, SignInThrottled or Invalid.
-    """
-    counted = throttle.guesses("password", str(user.id)) if throttled else ()
-    throttle.require_patience(session, counted)
-    if not passwords.verify(user.password_hash, current):
-        throttle.count_failure(session, counted)
-        raise WrongPassword("The current password is wrong.")
-    _require_strong(user, new)
-    throttle.forgive(session, counted)
-    _set(session, user, new, keep=keep)
+def _to_change(session: Session, user_id: UUID) -> User | None:
+    """The active account, whose sign-ins under way wait. Families come first, as when refreshing."""
+    families = select(TokenFamily.id).where(TokenFamily.user_id == user_id, TokenFamily.revoked_at.is_(None))
+    session.execute(families.order_by(TokenFamily.id).with_for_update())
+    return accounts.active(session, user_id, to_change=True)
 
 
-def _set(session: Session, user: User, password: str, *, keep: UUID | None) -> None:
-    user.password_hash = passwords.hash_password(password)
+def _set(session: Session, user: User, password_hash: str, *, keep: UUID | None) -> None:
+    user.password_hash = password_hash
     tickets.void(session, tickets.RESET_PASSWORD, user.id)
     tickets.void(session, tickets.SECOND_FACTOR, user.id)
     sessions.end_all(session, user.id, but=keep)

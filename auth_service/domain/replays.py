@@ -1,4 +1,4 @@
-"""Proofs that count once: client assertions and DPoP proofs. Shared by all processes, through the database."""
+"""What counts once: client assertions, DPoP proofs, demands to sign in. Shared by all processes, by the database."""
 
 from __future__ import annotations
 

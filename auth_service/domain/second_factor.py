@@ -9,6 +9,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
 
@@ -28,6 +29,7 @@ ISSUER = "Bookstore"
 STEP_SECONDS = 30
 DRIFT_STEPS = 1
 RECOVERY_CODES = 10
+RECOVERY_LENGTH = 10
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 AMR = ("otp", "mfa")
 
@@ -52,6 +54,21 @@ class AlreadyEnrolled(Conflict):
 
 class NotEnrolled(Conflict):
     code = "second_factor_not_enrolled"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A code as it was typed, and what it is kept as if it is a recovery code."""
+
+    typed: str
+    recovery_hash: bytes | None
+
+
+def shown(user_id: UUID, typed: str) -> Shown:
+    """Takes the time of a hash for a recovery code: hold no transaction. Raises Unavailable when many wait."""
+    letters_typed = _letters(typed)
+    is_recovery_code = len(letters_typed) == RECOVERY_LENGTH
+    return Shown(typed, passwords.slow_digest(letters_typed, salt=_salt(user_id)) if is_recovery_code else None)
 
 
 def is_enrolled(session: Session, user_id: UUID) -> bool:
@@ -120,25 +137,25 @@ def remove(session: Session, user: User) -> None:
     letters.write(session, user, "second_factor_off")
 
 
-def require(session: Session, vault: Vault, user: User, code: str | None, *, throttled: bool) -> Collection[str]:
+def require(session: Session, vault: Vault, user: User, code: Shown | None, *, throttled: bool) -> Collection[str]:
     """How the person proved themselves beside the first factor; nothing where none is set up.
 
     Raises OtpRequired, WrongCode or SignInThrottled.
     """
     if not is_enrolled(session, user.id):
         return ()
-    if not code:
+    if code is None:
         raise OtpRequired("A code of the authenticator app is needed as well.")
     check(session, vault, user, code, throttled=throttled)
     return AMR
 
 
-def check(session: Session, vault: Vault, user: User, code: str, *, throttled: bool) -> None:
+def check(session: Session, vault: Vault, user: User, code: Shown, *, throttled: bool) -> None:
     """Use a code of the app, or a recovery code. Raises WrongCode or SignInThrottled."""
     counted = throttle.guesses("second factor", str(user.id)) if throttled else ()
     throttle.require_patience(session, counted)
     row = session.get(Totp, user.id, populate_existing=True)
-    if row is None or not (_use_code(session, vault, row, code) or _use_recovery_code(session, user, code)):
+    if row is None or not (_use_code(session, vault, row, code.typed) or _use_recovery_code(session, user, code)):
         throttle.count_failure(session, counted)
         raise WrongCode("The code is wrong, or was used before.")
     throttle.forgive(session, counted)
@@ -147,12 +164,11 @@ def check(session: Session, vault: Vault, user: User, code: str, *, throttled: b
 def renew_recovery_codes(session: Session, user: User) -> list[str]:
     """Ten new ones in place of those before."""
     session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
-    codes = [
-        "-".join("".join(secrets.choice(_ALPHABET) for _ in range(5)) for _ in range(2)) for _ in range(RECOVERY_CODES)
-    ]
-    session.add_all(RecoveryCode(user_id=user.id, code_hash=_recovery_hash(user, code)) for code in codes)
+    made = ["".join(secrets.choice(_ALPHABET) for _ in range(RECOVERY_LENGTH)) for _ in range(RECOVERY_CODES)]
+    hashes = passwords.slow_digests(made, salt=_salt(user.id))
+    session.add_all(RecoveryCode(user_id=user.id, code_hash=code_hash) for code_hash in hashes)
     session.flush()
-    return codes
+    return [f"{code[:5]}-{code[5:]}" for code in made]
 
 
 def recovery_codes_left(session: Session, user: User) -> int:
@@ -183,10 +199,12 @@ def _use_step(session: Session, row: Totp, step: int) -> bool:
     return cast(CursorResult[object], used).rowcount == 1
 
 
-def _use_recovery_code(session: Session, user: User, code: str) -> bool:
+def _use_recovery_code(session: Session, user: User, code: Shown) -> bool:
+    if code.recovery_hash is None:
+        return False
     used = session.execute(
         delete(RecoveryCode)
-        .where(RecoveryCode.user_id == user.id, RecoveryCode.code_hash == _recovery_hash(user, code))
+        .where(RecoveryCode.user_id == user.id, RecoveryCode.code_hash == code.recovery_hash)
         .execution_options(synchronize_session=False)
     )
     if cast(CursorResult[object], used).rowcount != 1:
@@ -195,7 +213,10 @@ def _use_recovery_code(session: Session, user: User, code: str) -> bool:
     return True
 
 
-def _recovery_hash(user: User, code: str) -> bytes:
+def _letters(code: str) -> str:
+    return "".join(character for character in code.lower() if character.isalnum())
+
+
+def _salt(user_id: UUID) -> str:
     """Fifty bits want a slow hash; its salt is the person's identifier, most of which is random (ASVS 6.5.2)."""
-    typed = "".join(character for character in code.lower() if character.isalnum())
-    return passwords.slow_digest(typed, salt=f"recovery code {user.id}")
+    return f"recovery code {user_id}"

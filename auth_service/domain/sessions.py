@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, and_, distinct, exists, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from auth_service.domain import logout_notices
+from auth_service.domain import accounts, logout_notices
 from auth_service.domain.secrecy import digest
 from auth_service.models import Client, SignInSession, TokenFamily, User
 from common.db import utcnow
@@ -32,7 +32,11 @@ def start(
     address: str,
     amr: Collection[str] = PASSWORD_ONLY,
 ) -> SignInSession:
-    """A session of a program, which holds tokens and no cookie."""
+    """A session of a program, which holds tokens and no cookie.
+
+    Raises WrongCredentials for who was just deactivated.
+    """
+    accounts.require_active(session, user)
     started = SignInSession(
         user_id=user.id,
         user_agent=user_agent[:MAX_USER_AGENT],
@@ -56,8 +60,12 @@ def start_in_browser(
     replaces: SignInSession | None,
     amr: Collection[str] = PASSWORD_ONLY,
 ) -> tuple[SignInSession, str]:
-    """A session and its new cookie. Proving oneself again continues the session; another person's is ended."""
+    """A session and its new cookie. Proving oneself again continues the session; another person's is ended.
+
+    Raises WrongCredentials for who was just deactivated.
+    """
     if replaces is not None and replaces.user_id == user.id:
+        accounts.require_active(session, user)
         current = replaces
         current.authenticated_at, current.expires_at = utcnow(), utcnow() + life
         current.amr, current.last_seen_at = list(amr), utcnow()

@@ -1,7 +1,9 @@
-"""Slowing down the guessing of passwords: failures are counted by account name and by address, in the database.
+"""Slowing down the guessing of passwords, and what would fill the store: counted in the database, for all processes.
 
-The name counts whether it exists or not, so that the answer tells nobody. Sign-ins that succeed are not
-counted, so that many people behind one address, or one person with many devices, are let in.
+Failed sign-ins count by account name from one address, by name alone, and by address alone. Alone, a name bears many
+more: its owner is let in although somebody elsewhere fails with it, and guesses from everywhere have an end all the
+same. The name counts whether it exists or not, so that the answer tells nobody. Sign-ins that succeed are not counted,
+so that many people behind one address, or one person with many devices, are let in.
 """
 
 from __future__ import annotations
@@ -10,9 +12,9 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import case, delete, select
+from sqlalchemy import ColumnElement, case, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -23,7 +25,12 @@ from common.errors import TooManyRequests
 
 WINDOW = timedelta(minutes=5)
 MOST_PER_ACCOUNT = 8
+MOST_PER_ACCOUNT_ANYWHERE = 50
 MOST_PER_ADDRESS = 60
+MOST_REQUESTS = 200
+"""Of one kind from one address, behind which there may be a whole school."""
+REGISTRATION = "registration"
+RESET = "reset"
 
 
 class SignInThrottled(TooManyRequests):
@@ -39,7 +46,8 @@ class Counter:
 
 def counters(identifier: str, address: str) -> Sequence[Counter]:
     return (
-        Counter(_digest("account", name_key(identifier)), MOST_PER_ACCOUNT, forgiven=True),
+        Counter(_digest("account at address", f"{address} {name_key(identifier)}"), MOST_PER_ACCOUNT, forgiven=True),
+        Counter(_digest("account", name_key(identifier)), MOST_PER_ACCOUNT_ANYWHERE, forgiven=True),
         Counter(_digest("address", address), MOST_PER_ADDRESS, forgiven=False),
     )
 
@@ -66,31 +74,46 @@ def require_patience(session: Session, counted: Sequence[Counter]) -> None:
             FailedSignIns.key.in_(most), FailedSignIns.expires_at > utcnow()
         )
     ).all()
-    waits = [row.expires_at - utcnow() for row in rows if row.failures >= most[bytes(row.key)]]
-    if waits:
-        seconds = max(1, math.ceil(max(waits).total_seconds()))
-        raise SignInThrottled("Too many attempts. Try again later.", retry_after=seconds)
+    ends = [row.expires_at for row in rows if row.failures >= most[bytes(row.key)]]
+    if ends:
+        raise SignInThrottled("Too many attempts. Try again later.", retry_after=_seconds_until(max(ends)))
 
 
 def count_failure(session: Session, counted: Sequence[Counter]) -> None:
-    now = utcnow()
-    over = FailedSignIns.expires_at <= now
     for counter in sorted(counted, key=lambda each: each.key):
-        statement = insert(FailedSignIns).values(key=counter.key, failures=1, expires_at=now + WINDOW)
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=[FailedSignIns.key],
-                set_={
-                    "failures": case((over, 1), else_=FailedSignIns.failures + 1),
-                    "expires_at": case((over, now + WINDOW), else_=FailedSignIns.expires_at),
-                },
-            )
-        )
+        _count(session, counter.key)
+
+
+def count_request(session: Session, kind: str, address: str) -> None:
+    """Raises TooManyRequests for the one that is too many, which is not counted: the window passes all the same."""
+    made, ends_at = _count(session, _digest(kind, address))
+    if made > MOST_REQUESTS:
+        raise TooManyRequests("Too many requests. Try again later.", retry_after=_seconds_until(ends_at))
+
+
+def _count(session: Session, key: bytes) -> tuple[int, datetime]:
+    """How often it has happened now, and when that is forgotten."""
+    now = utcnow()
+    over: ColumnElement[bool] = FailedSignIns.expires_at <= now
+    statement = insert(FailedSignIns).values(key=key, failures=1, expires_at=now + WINDOW)
+    counted = statement.on_conflict_do_update(
+        index_elements=[FailedSignIns.key],
+        set_={
+            "failures": case((over, 1), else_=FailedSignIns.failures + 1),
+            "expires_at": case((over, now + WINDOW), else_=FailedSignIns.expires_at),
+        },
+    )
+    row = session.execute(counted.returning(FailedSignIns.failures, FailedSignIns.expires_at)).one()
+    return row.failures, row.expires_at
 
 
 def forgive(session: Session, counted: Sequence[Counter]) -> None:
     """After a success the account starts anew; the address does not, or one's own account would reset it."""
     session.execute(delete(FailedSignIns).where(FailedSignIns.key.in_([each.key for each in counted if each.forgiven])))
+
+
+def _seconds_until(moment: datetime) -> int:
+    return max(1, math.ceil((moment - utcnow()).total_seconds()))
 
 
 def _digest(kind: str, value: str) -> bytes:

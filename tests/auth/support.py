@@ -12,9 +12,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from auth_service.domain import clients
+from auth_service.domain import clients, sign_in
+from auth_service.models import User
 from common.db import Database
 
 ISSUER = "http://localhost:8000"
@@ -28,6 +30,12 @@ def register_client(database: Database, **metadata: Any) -> tuple[str, str]:
     with database.transaction() as session:
         made, secret = clients.create(session, clients.Metadata(**(given | metadata)), own_origin=ISSUER)
         return made.client_id, secret or ""
+
+
+def authenticate(session: Session, identifier: str, password: str) -> User:
+    """As the sign-in does it, without its waiting and counting."""
+    attempt = sign_in.begin(session, identifier=identifier, address="", throttled=False)
+    return sign_in.finish(session, attempt, sign_in.prove(attempt, password))
 
 
 @dataclass

@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 
 from auth_service.api.account_pages import device_name
+from auth_service.domain import consents
+from auth_service.domain.clients import DEVICE_CODE
+from auth_service.models import Client, User
 from common.db import Database
 from tests.auth.support import Browser, Pkce, authorization, hidden_fields, query, register_client
 
@@ -100,6 +105,50 @@ def test_a_connected_app_is_shown_and_disconnected(inside: Browser, database: Da
     assert "There are none" in inside.http.get("/account/apps").text
     assert inside.http.get("/userinfo", headers=bearer(tokens)).status_code == 401
     assert inside.authorize(**authorization(client_id, Pkce())).status_code == 200, "asks again"
+
+
+def disconnect(inside: Browser, client_id: str) -> None:
+    fields = hidden_fields(inside.http.get("/account/apps").text) | {"client_id": client_id}
+    assert inside.http.post("/account/apps/revoke", data=fields).status_code == 303
+
+
+def test_a_disconnected_app_cannot_redeem_its_code(inside: Browser, database: Database) -> None:
+    client_id, _ = register_client(database, token_endpoint_auth_method="none")
+    pkce = Pkce()
+    asked = inside.authorize(**authorization(client_id, pkce))
+    allowed = inside.http.post("/account/consent", data=hidden_fields(asked.text) | {"decision": "allow"})
+    disconnect(inside, client_id)
+    refused = inside.redeem(query(allowed.location)["code"], client_id, pkce)
+    assert (refused.status_code, refused.json["error"]) == (400, "invalid_grant")
+
+
+def test_a_disconnected_device_gets_nothing(inside: Browser, database: Database) -> None:
+    client_id, _ = register_client(
+        database, token_endpoint_auth_method="none", redirect_uris=[], grant_types=[DEVICE_CODE], trusted=True
+    )
+    codes = inside.http.post("/device_authorization", data={"client_id": client_id}).json
+    typed = {"user_code": codes["user_code"], "decision": "allow"}
+    fields = hidden_fields(inside.http.get("/account/device").text) | typed
+    assert inside.http.post("/account/device/decide", data=fields).status_code == 200
+    form = {"grant_type": DEVICE_CODE, "client_id": client_id, "device_code": codes["device_code"]}
+    with database.transaction() as session:
+        consents.withdraw(session, session.scalars(select(User.id)).one(), client_id)
+    refused = inside.http.post("/token", data=form)
+    assert (refused.status_code, refused.json["error"]) == (400, "invalid_grant")
+
+
+def test_what_is_asked_for_while_disconnecting_waits(inside: Browser, database: Database) -> None:
+    """A code that rests on the consent is either seen by the withdrawal, or asked for anew."""
+    client_id, _ = register_client(database, token_endpoint_auth_method="none")
+    asked = inside.authorize(**authorization(client_id, Pkce()))
+    inside.http.post("/account/consent", data=hidden_fields(asked.text) | {"decision": "allow"})
+    with database.transaction() as session:
+        user_id = session.scalars(select(User.id)).one()
+        assert not consents.is_needed(session, user_id, session.get_one(Client, client_id), "openid")
+        with database.transaction() as other:
+            other.execute(text("SET LOCAL lock_timeout = '50ms'"))
+            with pytest.raises(OperationalError, match="lock"):
+                consents.withdraw(other, user_id, client_id)
 
 
 def test_devices_are_named_in_words() -> None:

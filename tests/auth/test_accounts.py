@@ -16,6 +16,7 @@ from auth_service.models import User
 from common.db import Database
 from common.errors import Invalid, Unavailable
 from tests.auth.conftest import PASSWORD
+from tests.auth.support import authenticate
 
 
 def register(session: Session, username: str = "reader", email: str = "reader@example.com", **extra: str) -> User:
@@ -104,7 +105,7 @@ def test_hashes_are_argon2id_as_owasp_asks() -> None:
 def test_an_old_hash_is_renewed_at_sign_in(session: Session) -> None:
     user = register(session)
     user.password_hash = old = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
-    assert accounts.authenticate(session, "reader", PASSWORD) is user
+    assert authenticate(session, "reader", PASSWORD) is user
     assert user.password_hash != old
     assert passwords.verify(user.password_hash, PASSWORD)
 
@@ -116,7 +117,7 @@ def test_nobody_costs_as_much_as_somebody(session: Session, monkeypatch: pytest.
     monkeypatch.setattr(passwords, "_hasher", _Spy(real, seen))
     for name in ("reader", "nobody"):
         with pytest.raises(accounts.WrongCredentials):
-            accounts.authenticate(session, name, "not the password")
+            authenticate(session, name, "not the password")
     assert len(seen) == 2
     assert extract_parameters(seen[0]) == extract_parameters(seen[1])
 
@@ -137,7 +138,7 @@ def test_a_deactivated_account_is_refused_like_a_wrong_password(session: Session
     register(session).is_active = False
     session.flush()
     with pytest.raises(accounts.WrongCredentials, match="Name or password is wrong"):
-        accounts.authenticate(session, "reader", PASSWORD)
+        authenticate(session, "reader", PASSWORD)
 
 
 def test_who_waits_too_long_for_hashing_is_asked_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -10,7 +12,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
+from auth_service.api import browser as browser_module
 from auth_service.domain import redirects
+from auth_service.domain.oauth import authorization as rules
 from auth_service.models import SignInSession
 from common.assurance import TWO_FACTORS
 from common.db import Database, utcnow
@@ -226,6 +230,49 @@ def test_a_stamp_for_one_request_is_worth_nothing_for_another(browser: Browser, 
     browser.sign_in(asked)
     other = browser.authorize(**authorization(public_client, Pkce(), prompt="login", state="x"), demanded=stamp)
     assert urlsplit(other.location).path == "/account/sign-in"
+
+
+def stamped(asked: Any) -> str:
+    """The way back to the request, from the redirect to the sign-in page."""
+    return dict(parse_qsl(urlsplit(asked.location).query))["return_to"]
+
+
+@pytest.mark.parametrize("changes", [{"prompt": "login"}, {"prompt": "select_account"}, {"max_age": "0"}])
+def test_a_sign_in_that_was_demanded_gives_one_code(
+    browser: Browser, public_client: str, changes: dict[str, str]
+) -> None:
+    asked = browser.authorize(**authorization(public_client, Pkce(), **changes))
+    browser.sign_in(asked)
+    assert "code" in query(browser.http.get(stamped(asked)).location)
+    again = browser.http.get(stamped(asked))
+    assert urlsplit(again.location).path == "/account/sign-in"
+    assert "code" in query(browser.http.get(browser.sign_in(again).location).location)
+
+
+def test_a_page_for_consent_uses_the_demand_up(browser: Browser, database: Database) -> None:
+    client_id, _ = register_client(database, token_endpoint_auth_method="none")
+    page = consent_page(browser, client_id, Pkce(), prompt="login")
+    assert "code" in query(decide(browser, page, "allow").location)
+    assert urlsplit(decide(browser, page, "allow").location).path == "/account/sign-in"
+
+
+def test_a_demand_is_forgotten_after_a_while(
+    browser: Browser, public_client: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = browser.authorize(**authorization(public_client, Pkce(), prompt="login"))
+    browser.sign_in(asked)
+    later = time.time() + 16 * 60
+    monkeypatch.setattr(browser_module.time, "time", lambda: later)
+    assert urlsplit(browser.http.get(stamped(asked)).location).path == "/account/sign-in"
+
+
+def test_a_demand_does_not_make_an_old_sign_in_young(
+    browser: Browser, public_client: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = browser.authorize(**authorization(public_client, Pkce(), max_age="5"))
+    browser.sign_in(asked)
+    monkeypatch.setattr(rules, "utcnow", lambda: utcnow() + timedelta(minutes=2))
+    assert urlsplit(browser.http.get(stamped(asked)).location).path == "/account/sign-in"
 
 
 def test_max_age_counts_from_the_sign_in(browser: Browser, public_client: str, database: Database) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import parse_qs
@@ -11,14 +13,17 @@ from urllib.parse import parse_qs
 import jwt
 import pytest
 from flask import Flask
-from sqlalchemy import text, update
+from sqlalchemy import func, select, text, update
 from werkzeug.test import TestResponse
 
+from auth_service import backchannel
 from auth_service.backchannel import send_logouts
 from auth_service.config import AuthConfig
+from auth_service.domain import logout_notices
 from auth_service.models import LogoutNotice
-from common.db import Database
+from common.db import Database, utcnow
 from tests.auth.support import ISSUER, Browser, Pkce, authorization, hidden_fields, query, register_client
+from tests.support.waiting import eventually
 
 AFTER = "http://127.0.0.1/bye"
 
@@ -164,12 +169,14 @@ def test_the_question_cannot_be_answered_by_a_foreign_form(browser: Browser, sho
 
 
 class Listener(HTTPServer):
-    """A client's back channel, which answers with the statuses it is told."""
+    """A client's back channel, which answers with the statuses it is told, and keeps silent while it is told to."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Receive)
         self.statuses: list[int] = []
         self.received: list[str] = []
+        self.may_answer = threading.Event()
+        self.may_answer.set()
 
     @property
     def url(self) -> str:
@@ -182,6 +189,7 @@ class _Receive(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         self.server.received.append(parse_qs(body)["logout_token"][0])
+        self.server.may_answer.wait()
         self.send_response(self.server.statuses.pop(0) if self.server.statuses else 200)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -190,23 +198,41 @@ class _Receive(BaseHTTPRequestHandler):
         """Silent."""
 
 
-@pytest.fixture
-def listener() -> Iterator[Listener]:
+@contextmanager
+def listening() -> Iterator[Listener]:
     server = Listener()
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield server
+    server.may_answer.set()
     server.shutdown()
     thread.join()
     server.server_close()
 
 
 @pytest.fixture
-def told_client(app: Flask, database: Database, listener: Listener) -> str:
+def listener() -> Iterator[Listener]:
+    with listening() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is sent has arrived when the sending returns."""
+    monkeypatch.setattr(backchannel, "PATIENCE_SECONDS", 20.0)
+    monkeypatch.setattr(backchannel, "_turns", backchannel.Turns())
+
+
+def told_at(database: Database, url: str) -> str:
     return register_client(
-        database, token_endpoint_auth_method="none", trusted=True, backchannel_logout_uri=listener.url,
+        database, token_endpoint_auth_method="none", trusted=True, backchannel_logout_uri=url,
         backchannel_logout_session_required=True,
     )[0]  # fmt: skip
+
+
+@pytest.fixture
+def told_client(app: Flask, database: Database, listener: Listener) -> str:
+    return told_at(database, listener.url)
 
 
 def test_clients_are_told_of_the_end_of_a_session(
@@ -255,6 +281,58 @@ def test_a_client_that_does_not_answer_is_asked_again(
     with database.read() as session:
         assert session.query(LogoutNotice).count() == 0
     assert len(listener.received) == 4
+
+
+def test_a_silent_client_holds_up_nobody(
+    browser: Browser, told_client: str, listener: Listener, database: Database, config: AuthConfig,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(backchannel, "PATIENCE_SECONDS", 0.05)
+    with listening() as silent:
+        silent.may_answer.clear()
+        others = [told_at(database, silent.url) for _ in range(3)]
+        for _ in range(2):
+            for each in (*others, told_client):
+                tokens = browser.tokens(each)
+            leave(browser, id_token_hint=tokens["id_token"])
+            sender = threading.Thread(target=send_logouts, args=(database, config))
+            sender.start()
+            sender.join(2)
+            assert not sender.is_alive()
+        eventually(lambda: len(listener.received) == 2)
+        assert len(silent.received) == 1, "one at a time, and each client is asked once while it is silent"
+        silent.may_answer.set()
+        eventually(lambda: not backchannel._turns.under_way())
+
+
+def test_who_did_not_answer_is_left_alone_for_a_while(
+    browser: Browser, told_client: str, listener: Listener, database: Database, config: AuthConfig,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(backchannel, "TIMEOUT_SECONDS", 0.05)
+    listener.may_answer.clear()
+    for _ in range(3):
+        leave(browser, id_token_hint=browser.tokens(told_client)["id_token"])
+    send_logouts(database, config)
+    send_logouts(database, config)
+    listener.may_answer.set()
+    with database.read() as session:
+        notices = session.execute(select(LogoutNotice.attempts, LogoutNotice.due_at <= func.now())).all()
+    assert sorted(map(tuple, notices)) == [(0, True), (0, True), (1, False)], "the others were not even tried"
+    assert backchannel._turns.left_alone() == [told_client]
+
+
+def test_two_workers_do_not_send_the_same(
+    browser: Browser, told_client: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(browser, id_token_hint=browser.tokens(told_client)["id_token"])
+    with database.transaction() as session:
+        assert len(logout_notices.claim(session)) == 1
+    longest_turn = backchannel.TURN_SECONDS + sum(backchannel.TIMEOUT_SECONDS)
+    later = utcnow() + timedelta(seconds=longest_turn + 30)
+    monkeypatch.setattr(logout_notices, "utcnow", lambda: later)
+    with database.transaction() as session:
+        assert logout_notices.claim(session) == []
 
 
 def test_at_last_it_is_given_up(

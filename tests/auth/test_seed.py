@@ -15,6 +15,7 @@ from auth_service.domain import accounts, passwords
 from auth_service.models import Client, SigningKey, User
 from auth_service.seed import seed
 from common.config import ConfigError
+from tests.auth.support import authenticate
 
 SERVICE = BootstrapClient(
     client_id="catalog-service", client_secret="s3cret", grant_types=("client_credentials",), scope="replicas:read"
@@ -40,8 +41,8 @@ def test_seeding_twice_is_seeding_once(session: Session, settings: AuthConfig) -
         seed(session, settings)
     counts = [session.scalar(select(func.count()).select_from(each)) for each in (User, Client, SigningKey)]
     assert counts == [2, 2, 1]
-    assert accounts.authenticate(session, "boss@example.com", "first of all admins").role == "admin"
-    assert accounts.authenticate(session, "ada", "ada reads all day").role == "customer"
+    assert authenticate(session, "boss@example.com", "first of all admins").role == "admin"
+    assert authenticate(session, "ada", "ada reads all day").role == "customer"
     assert session.get_one(Client, "catalog-service").check_client_secret("s3cret")
 
 
@@ -52,7 +53,7 @@ def test_a_changed_password_stays(session: Session, settings: AuthConfig) -> Non
     admin.password_hash = passwords.hash_password("another one entirely")
     session.flush()
     seed(session, settings)
-    assert accounts.authenticate(session, "boss@example.com", "another one entirely") is admin
+    assert authenticate(session, "boss@example.com", "another one entirely") is admin
 
 
 def test_a_client_follows_its_settings(session: Session, settings: AuthConfig) -> None:
@@ -64,7 +65,7 @@ def test_a_client_follows_its_settings(session: Session, settings: AuthConfig) -
 def test_an_admin_is_made_although_somebody_is_called_admin(session: Session, settings: AuthConfig) -> None:
     accounts.register(session, username="Admin", email="x@example.com", password="not the admin")
     seed(session, settings)
-    assert accounts.authenticate(session, "boss@example.com", "first of all admins").role == "admin"
+    assert authenticate(session, "boss@example.com", "first of all admins").role == "admin"
 
 
 @pytest.mark.parametrize(

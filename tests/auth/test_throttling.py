@@ -1,4 +1,4 @@
-"""Guessing passwords is slowed down, by name and by address, in all processes together."""
+"""Guessing passwords is slowed down, by name and by address, and floods by address, in all processes together."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from sqlalchemy import update
 
 from auth_service.app import create_app
 from auth_service.config import AuthConfig
-from auth_service.domain import throttle
-from auth_service.models import FailedSignIns
+from auth_service.domain import throttle, tickets
+from auth_service.models import FailedSignIns, Ticket
 from common.db import Database, utcnow
 from tests.auth.conftest import PASSWORD
+from tests.auth.support import hidden_fields
 
 WRONG = "wrong password"
 
@@ -28,16 +29,30 @@ def attempt(client: FlaskClient, name: str, password: str = WRONG, address: str 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttle, "MOST_PER_ACCOUNT", 3)
+    monkeypatch.setattr(throttle, "MOST_PER_ACCOUNT_ANYWHERE", 7)
     monkeypatch.setattr(throttle, "MOST_PER_ADDRESS", 5)
+    monkeypatch.setattr(throttle, "MOST_REQUESTS", 3)
 
 
 @pytest.mark.parametrize("name", ["reader", "nobody"])
 def test_a_name_is_throttled_whether_it_exists_or_not(client: FlaskClient, user: Any, name: str) -> None:
-    answers = [attempt(client, name, address=f"192.0.2.{n}").status_code for n in range(5)]
-    assert answers == [401, 401, 401, 429, 429]
-    refused = attempt(client, name.upper(), PASSWORD, address="198.51.100.7")
+    assert [attempt(client, name).status_code for _ in range(5)] == [401, 401, 401, 429, 429]
+    refused = attempt(client, name.upper(), PASSWORD)
     assert refused.status_code == 429
     assert 0 < int(refused.headers["Retry-After"]) <= 300
+
+
+def test_nobody_keeps_the_owner_out_from_elsewhere(client: FlaskClient, user: Any) -> None:
+    for _ in range(4):
+        attempt(client, "reader", address="192.0.2.66")
+    assert attempt(client, "reader", PASSWORD).status_code == 200
+    assert attempt(client, "reader", PASSWORD, address="192.0.2.66").status_code == 429
+
+
+@pytest.mark.parametrize("name", ["reader", "nobody"])
+def test_guesses_from_everywhere_have_an_end(client: FlaskClient, user: Any, name: str) -> None:
+    answers = [attempt(client, name, address=f"192.0.2.{n}").status_code for n in range(9)]
+    assert answers == [401] * 7 + [429] * 2
 
 
 def test_an_address_is_throttled_over_all_names(client: FlaskClient, user: Any) -> None:
@@ -58,7 +73,7 @@ def test_success_forgives_the_name(client: FlaskClient, user: Any) -> None:
     for _ in range(2):
         attempt(client, "reader")
     assert attempt(client, "reader", PASSWORD).status_code == 200
-    assert [attempt(client, "reader", address="192.0.2.9").status_code for _ in range(3)] == [401] * 3
+    assert [attempt(client, "reader").status_code for _ in range(3)] == [401] * 3
 
 
 def test_success_is_not_counted(client: FlaskClient, user: Any) -> None:
@@ -79,6 +94,48 @@ def test_a_setting_switches_it_off(config: AuthConfig, database: Database, user:
     app.extensions["database"].close()
     app.extensions["database"] = database
     assert {attempt(app.test_client(), "reader").status_code for _ in range(7)} == {401}
+    assert {register(app.test_client(), f"new{n}").status_code for n in range(5)} == {201}
+    assert {ask(app.test_client(), "192.0.2.1").status_code for _ in range(5)} == {202}
+
+
+def register(client: FlaskClient, name: str, address: str = "192.0.2.1") -> Any:
+    body = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
+    return client.post("/api/v1/auth/register", json=body, headers={"X-Forwarded-For": address})
+
+
+def ask(client: FlaskClient, address: str) -> Any:
+    body = {"email": "reader@example.com"}
+    return client.post("/api/v1/auth/password-reset", json=body, headers={"X-Forwarded-For": address})
+
+
+def test_registrations_from_one_address_have_an_end(client: FlaskClient, user: Any) -> None:
+    """One that is refused for its fields costs nothing; one whose name is taken does."""
+    assert [register(client, "x").status_code for _ in range(4)] == [422] * 4
+    assert [register(client, name).status_code for name in ("new", "reader", "newer", "newest")] == [201, 409, 201, 429]
+    refused = register(client, "newest")
+    assert (refused.status_code, refused.json["code"]) == (429, "too_many_requests")
+    assert 0 < int(refused.headers["Retry-After"]) <= 300
+    assert register(client, "newest", address="198.51.100.7").status_code == 201
+    assert attempt(client, "new", PASSWORD).status_code == 200
+
+
+def test_the_page_says_so_too(app: Flask) -> None:
+    for path, fields in (("register", {"username": "new", "password": PASSWORD}), ("forgot-password", {})):
+        client, seen = app.test_client(), []
+        for number in range(4):
+            form = hidden_fields(client.get(f"/account/{path}").text) | fields | {"email": f"new{number}@example.com"}
+            seen.append(client.post(f"/account/{path}", data=form | {"username": f"new{number}"}))
+        assert seen[3].status_code == 429
+        assert "Too many requests" in seen[3].text
+        assert seen[3].headers["Retry-After"]
+
+
+def test_requests_for_a_new_password_have_an_end(client: FlaskClient, user: Any, database: Database) -> None:
+    assert [ask(client, "192.0.2.1").status_code for _ in range(4)] == [202] * 3 + [429]
+    assert 0 < int(ask(client, "192.0.2.1").headers["Retry-After"]) <= 300
+    with database.read() as session:
+        assert session.query(Ticket).where(Ticket.purpose == tickets.RESET_ASKED).count() == 3
+    assert ask(client, "198.51.100.7").status_code == 202
 
 
 def test_an_address_that_a_client_makes_up_is_not_believed(client: FlaskClient, user: Any) -> None:

@@ -24,6 +24,8 @@ from common.errors import BadRequest, DomainError
 
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 MAX_NONCE = 1000
+WAY_BACK = timedelta(minutes=1)
+"""From the sign-in to the code, with the page for consent in between, where `max_age` is shorter than that."""
 _THUMBPRINT = codes.S256_CHALLENGE
 _UNSUPPORTED = {
     "request": "request_not_supported",
@@ -361,14 +363,19 @@ def _is_sure_enough(session: Session, request: AuthorizationRequest, sign_in: Si
     return True
 
 
+def wants_new_sign_in(request: AuthorizationRequest, sign_in: SignInSession) -> bool:
+    """Whether nothing but a sign-in made for this very request will do."""
+    return _is_stale(request, sign_in, None)
+
+
 def _is_stale(request: AuthorizationRequest, sign_in: SignInSession, demanded_at: float | None) -> bool:
-    if demanded_at is not None and sign_in.authenticated_at.timestamp() >= demanded_at:
-        return False
-    if request.prompt & {"login", "select_account"}:
+    was_demanded = demanded_at is not None and sign_in.authenticated_at.timestamp() >= demanded_at
+    if request.prompt & {"login", "select_account"} and not was_demanded:
         return True
     if request.max_age is None:
         return False
-    return utcnow() - sign_in.authenticated_at > timedelta(seconds=request.max_age)
+    most = timedelta(seconds=request.max_age)
+    return utcnow() - sign_in.authenticated_at > (max(most, WAY_BACK) if was_demanded else most)
 
 
 _CHECKS = (_shape_fault, _response_fault, _pkce_fault, _scope_fault, _openid_fault, _key_fault, _claims_fault)
