@@ -117,7 +117,8 @@ def _consent_page(opened: Session, pairs: Pairs, asked: AuthorizationRequest, us
 def _back_to_client(
     opened: Session, pairs: Pairs, asked: AuthorizationRequest, sign_in: SignInSession, user: User
 ) -> Response:
-    if authorization.wants_new_sign_in(asked, sign_in) and not browser.use_up_demand(opened, pairs):
+    was_demanded = asked.is_about_freshness and browser.use_up_demand(opened, pairs)
+    if not was_demanded and authorization.wants_new_sign_in(asked, sign_in):
         return _to_sign_in(pairs)
     life = authority.config.authorization_code_life
     return browser.see_other(authorization.grant(opened, asked, sign_in, user, code_life=life))

@@ -237,14 +237,18 @@ def stamped(asked: Any) -> str:
     return dict(parse_qsl(urlsplit(asked.location).query))["return_to"]
 
 
-@pytest.mark.parametrize("changes", [{"prompt": "login"}, {"prompt": "select_account"}, {"max_age": "0"}])
+@pytest.mark.parametrize(
+    "changes", [{"prompt": "login"}, {"prompt": "select_account"}, {"max_age": "0"}, {"max_age": "5"}]
+)
 def test_a_sign_in_that_was_demanded_gives_one_code(
-    browser: Browser, public_client: str, changes: dict[str, str]
+    browser: Browser, public_client: str, changes: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = browser.authorize(**authorization(public_client, Pkce(), **changes))
     browser.sign_in(asked)
     assert "code" in query(browser.http.get(stamped(asked)).location)
-    again = browser.http.get(stamped(asked))
+    with monkeypatch.context() as later:
+        later.setattr(rules, "utcnow", lambda: utcnow() + timedelta(seconds=20))
+        again = browser.http.get(stamped(asked))
     assert urlsplit(again.location).path == "/account/sign-in"
     assert "code" in query(browser.http.get(browser.sign_in(again).location).location)
 

@@ -23,6 +23,7 @@ from common.db import utcnow
 from common.errors import BadRequest, DomainError
 
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
+NEW_SIGN_IN = frozenset({"login", "select_account"})
 MAX_NONCE = 1000
 WAY_BACK = timedelta(minutes=1)
 """From the sign-in to the code, with the page for consent in between, where `max_age` is shorter than that."""
@@ -80,6 +81,11 @@ class AuthorizationRequest:
     asked: claims.Requested
     hinted_subject: str | None
     request_uri: str | None
+
+    @property
+    def is_about_freshness(self) -> bool:
+        """Whether it asks when the person signed in."""
+        return self.max_age is not None or bool(self.prompt & NEW_SIGN_IN)
 
     def refuse(self, error: str, description: str) -> RedirectBack:
         return _back(self.redirect_uri, self.issuer, self.state, error, description)
@@ -370,7 +376,7 @@ def wants_new_sign_in(request: AuthorizationRequest, sign_in: SignInSession) -> 
 
 def _is_stale(request: AuthorizationRequest, sign_in: SignInSession, demanded_at: float | None) -> bool:
     was_demanded = demanded_at is not None and sign_in.authenticated_at.timestamp() >= demanded_at
-    if request.prompt & {"login", "select_account"} and not was_demanded:
+    if request.prompt & NEW_SIGN_IN and not was_demanded:
         return True
     if request.max_age is None:
         return False
