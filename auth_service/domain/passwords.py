@@ -28,7 +28,8 @@ from common.errors import Unavailable
 
 MIN_LENGTH = 8
 MAX_LENGTH = 128
-WAIT_SECONDS = 8.0
+WAIT_SECONDS = 20.0
+"""Less than the gateway waits, and long enough for as many as may wait on a busy machine."""
 MOST_WAITING = 64
 MOST_WAITING_INSIDE = 2
 """Of those who cannot do without their transaction meanwhile, however many connections there are."""

@@ -59,6 +59,10 @@ class Client:
             time.sleep(PAUSE_SECONDS)
         raise GaveUp(f"{method} {path} got no answer in time")
 
+    def give_up(self) -> None:
+        """Insist on nothing any more."""
+        self._deadline = float("-inf")
+
     def _sign_in(self) -> None:
         answer = self._http.post(f"{self._api}/auth/login", json=self._login, timeout=TIMEOUT_SECONDS)
         if answer.status_code == 200:
@@ -89,6 +93,12 @@ class Crowd:
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(len(self.people), thread_name_prefix="buyer")
         self._running: list[Future[None]] = [self._pool.submit(self._buy, each) for each in self.people]
+
+    def go_home(self) -> None:
+        """Whatever is still wanted: their threads would outlive a storm that was broken off."""
+        self._numbers = count(self.orders)
+        for each in self.people:
+            each.give_up()
 
     @property
     def is_done(self) -> bool:

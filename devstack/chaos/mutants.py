@@ -95,9 +95,12 @@ def hunt(arena: Arena, mutant: Mutant) -> list[str]:
     crash = {"FAIL_POINT": mutant.crash_at} if mutant.crash_at else {}
     arena.restart(mutant.process, through=("devstack.chaos.mutant", mutant.bug), **crash)
     crowd.start()
-    _provoke(arena, mutant, crowd, ledger)
-    _wait_for(crowd)
-    crowd.finish()
+    try:
+        _provoke(arena, mutant, crowd, ledger)
+        _wait_for(crowd)
+        crowd.finish()
+    finally:
+        crowd.go_home()
     storm.settle(arena, ledger, mutant.settle_seconds)
     wrong = [f"{line.name} {line.value}" for line in ledger.lines(ORDERS, crowd.placed) if line.is_wrong]
     arena.restart(mutant.process)

@@ -52,11 +52,14 @@ def rage(arena: Arena, plan: Plan, say: Say) -> list[Line]:
     people = [register(arena.gateway, deadline=deadline) for _ in range(BUYERS)]
     crowd = Crowd(people, books, plan.orders, plan.seed)
     crowd.start()
-    _strike_all(arena, crowd, plan, chance, say)
-    while not crowd.is_done:
-        arena.revive()
-        time.sleep(LOOK_EVERY_SECONDS)
-    crowd.finish()
+    try:
+        _strike_all(arena, crowd, plan, chance, say)
+        while not crowd.is_done:
+            arena.revive()
+            time.sleep(LOOK_EVERY_SECONDS)
+        crowd.finish()
+    finally:
+        crowd.go_home()
     settle(arena, ledger, plan.settle_seconds)
     return ledger.lines(plan.orders, crowd.placed)
 
