@@ -61,28 +61,21 @@ class Database:
     def __init__(self, config: ServiceConfig, *, pool_size: int | None = None) -> None:
         self.config = config
         self.url = psycopg2_url(config.database_url)
-        self.engine = self._create_engine(pool_size or config.web_connections)
+        self.engine = self._open_engine(pool_size or config.web_connections)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._readers = sessionmaker(autocommit, expire_on_commit=False)
 
-    def _create_engine(self, pool_size: int) -> Engine:
-        engine = create_engine(
+    def _open_engine(self, pool_size: int) -> Engine:
+        return open_engine(
             self.url,
-            hide_parameters=True,
+            schema=self.config.schema,
+            application_name=self.config.service,
             pool_size=pool_size,
             max_overflow=2,
             pool_timeout=10,
-            pool_pre_ping=False,
             pool_recycle=1800,
-            connect_args={
-                "connect_timeout": 5,
-                "application_name": self.config.service,
-                "options": connection_options(self.config.schema),
-            },
         )
-        keep_quiet(engine)
-        return engine
 
     def session(self, *, read_only: bool = False) -> Session:
         return self._readers() if read_only else self._sessions()
@@ -121,20 +114,32 @@ class Database:
 
     @cached_property
     def _aside(self) -> Engine:
-        return self._create_engine(1)
+        return self._open_engine(1)
 
 
-def keep_quiet(engine: Engine) -> None:
-    """Have errors tell no values of rows: they end in logs, and rows hold addresses."""
+def open_engine(url: URL, *, schema: str, application_name: str, **pool: int) -> Engine:
+    """Connections that see `schema`. Their errors tell no values of rows: they end in logs, and rows hold addresses."""
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        connect_args={
+            "connect_timeout": 5,
+            "application_name": application_name,
+            "options": connection_options(schema),
+        },
+        **pool,
+    )
+    event.listen(engine, "handle_error", _shorten)
+    return engine
 
-    @event.listens_for(engine, "handle_error")
-    def shorten(context: ExceptionContext) -> None:
-        error = context.original_exception
-        if isinstance(error, psycopg2.Error) and error.diag.message_detail:
-            told = f"{error.diag.message_primary} ({error.pgcode})"
-            error.args = (told,)
-            if context.sqlalchemy_exception:
-                context.sqlalchemy_exception.args = (told,)
+
+def _shorten(context: ExceptionContext) -> None:
+    error = context.original_exception
+    if isinstance(error, psycopg2.Error) and error.diag.message_detail:
+        told = f"{error.diag.message_primary} ({error.pgcode})"
+        error.args = (told,)
+        if context.sqlalchemy_exception:
+            context.sqlalchemy_exception.args = (told,)
 
 
 def connection_options(schema: str) -> str:

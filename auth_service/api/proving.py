@@ -18,7 +18,7 @@ from common.db import end_request_session, session, transaction
 def register(*, username: str, email: str, password: str) -> User:
     """Raises Invalid, UsernameTaken, EmailTaken, or TooManyRequests."""
     accounts.require_acceptable(username=username, email=email, password=password)
-    count(throttle.REGISTRATION)
+    _count(throttle.REGISTRATION)
     accounts.require_free(session, username, email)
     end_request_session(commit=True)
     password_hash = passwords.hash_password(password)
@@ -65,11 +65,11 @@ def reset_password(token: str, new: str) -> None:
 
 def ask_for_reset(email: str) -> None:
     """Raises TooManyRequests."""
-    count(throttle.RESET)
+    _count(throttle.RESET)
     recovery.ask(session, email)
 
 
-def count(kind: str) -> None:
+def _count(kind: str) -> None:
     """One more from this address, whatever becomes of it. Raises TooManyRequests."""
     if authority.config.rate_limits_enabled:
         with transaction() as opened:

@@ -13,11 +13,9 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from auth_service.domain import accounts, passwords, throttle
-from auth_service.domain.throttle import Counter, SignInThrottled
+from auth_service.domain.throttle import Counter
 from auth_service.models import User
 from common.errors import Unavailable
-
-__all__ = ["Attempt", "PasswordChanged", "Proof", "SignInThrottled", "begin", "finish", "prove"]
 
 
 class PasswordChanged(Unavailable):

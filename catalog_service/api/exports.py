@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from flask import Blueprint, Response
 from pydantic import Field
 
 from catalog_service.api.imports import FILES, attachment
+from catalog_service.api.schemas import BookFilters
 from catalog_service.domain import exports, fields, search
 from catalog_service.domain.imports.formats import FORMATS, FormatName
 from catalog_service.domain.search import Filters
-from common.api import Money, Request, accepts, returns
+from common.api import accepts, returns
 from common.auth import requires
 from common.db import current_database, session
 
 api = Blueprint("exports", __name__, url_prefix="/api/v1/admin/exports")
 
-Text = Annotated[str, Field(max_length=200)]
 
-
-class ExportQuery(Request):
+class ExportQuery(BookFilters):
     """The filters of the book list; without any, all books, on sale or off."""
 
     format: FormatName = "csv"
-    q: Text | None = None
-    genre: list[Text] = Field(default=[], max_length=20)
-    author: Text | None = None
-    publisher: Text | None = None
-    series: Text | None = None
-    language: fields.Language | None = None
     book_format: fields.BookFormat | None = None
-    min_price: Money | None = None
-    max_price: Money | None = None
-    in_stock: bool | None = None
     is_active: bool | None = None
     limit: int | None = Field(None, ge=1, description="At most so many of the books that fit; without it, all.")
 
     def filters(self) -> Filters:
-        others = {"format", "book_format", "is_active", "limit"}
-        given = {name: getattr(self, name) for name in type(self).model_fields if name not in others}
+        given = {name: getattr(self, name) for name in BookFilters.model_fields}
         return Filters(**given, format=self.book_format)
 
 

@@ -74,17 +74,22 @@ Text = Annotated[str, Field(max_length=200)]
 SortName = Literal["relevance", "newest", "title", "price", "-price", "rating", "bestselling"]
 
 
-class BookQuery(PageQuery):
+class BookFilters(Request):
+    """Which books are meant, wherever some are chosen from all."""
+
     q: Text | None = None
     genre: list[Text] = Field(default=[], max_length=20)
     author: Text | None = None
     publisher: Text | None = None
     series: Text | None = None
     language: fields.Language | None = None
-    format: fields.BookFormat | None = None
     min_price: Money | None = None
     max_price: Money | None = None
     in_stock: bool | None = None
+
+
+class BookQuery(BookFilters, PageQuery):
+    format: fields.BookFormat | None = None
     min_rating: float | None = Field(None, ge=0, le=5)
     sort: SortName | None = None
     facets: bool = False

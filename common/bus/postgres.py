@@ -15,7 +15,6 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    create_engine,
     delete,
     func,
     insert,
@@ -27,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 
 from common import envelope_rows
 from common.bus.protocol import BusUnavailable, Deliver
-from common.db import connection_options, keep_quiet, psycopg2_url
+from common.db import open_engine, psycopg2_url
 from common.events import Envelope
 from common.failpoints import reach
 from common.signals import Signals, wait_for_either
@@ -59,18 +58,9 @@ class PostgresBus:
     def __init__(self, url: str, client: str) -> None:
         self._url = psycopg2_url(url)
         self._signals = Signals(self._url, SCHEMA, client)
-        self._engine = create_engine(
-            self._url,
-            hide_parameters=True,
-            pool_size=2,
-            max_overflow=1,
-            connect_args={
-                "connect_timeout": 5,
-                "application_name": f"{client}-bus",
-                "options": connection_options(SCHEMA),
-            },
+        self._engine = open_engine(
+            self._url, schema=SCHEMA, application_name=f"{client}-bus", pool_size=2, max_overflow=1
         )
-        keep_quiet(self._engine)
 
     def declare(self, queue: str, names: Collection[str]) -> None:
         with self._transaction() as connection:

@@ -86,7 +86,7 @@ class StockReserved(_StockDecision):
 
 
 class ShortLine(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     book_id: UUID
     requested: int

@@ -10,7 +10,7 @@ from common.events.base import Event
 
 
 class OrderLine(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     book_id: UUID
     quantity: int

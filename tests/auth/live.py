@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +16,7 @@ from auth_service.config import AuthConfig
 from common.db import Database
 from tests.auth.support import hidden_fields
 from tests.support.database import empty
+from tests.support.serving import serving
 
 
 @contextmanager
@@ -28,14 +28,10 @@ def running_issuer(config: AuthConfig, database: Database, **changes: Any) -> It
     app.extensions["database"].close()
     app.extensions["database"] = database
     server.app = app
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
     try:
-        yield url
+        with serving(server):
+            yield url
     finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
         empty(database)
 
 

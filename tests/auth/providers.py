@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,8 @@ from flask import Flask, Response, abort, jsonify, request
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 from werkzeug.serving import make_server
+
+from tests.support.serving import serving
 
 CLIENT_ID, CLIENT_SECRET = "the-store", "only-in-tests"
 
@@ -112,8 +113,5 @@ def stand_in() -> Iterator[StandIn]:
     provider = StandIn()
     server = make_server("127.0.0.1", 0, provider.app(), threaded=True)
     provider.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield provider
-    server.shutdown()
-    thread.join()
+    with serving(server):
+        yield provider

@@ -23,6 +23,7 @@ from auth_service.domain import logout_notices
 from auth_service.models import LogoutNotice
 from common.db import Database, utcnow
 from tests.auth.support import ISSUER, Browser, Pkce, authorization, hidden_fields, query, register_client
+from tests.support.serving import serving
 from tests.support.waiting import eventually
 
 AFTER = "http://127.0.0.1/bye"
@@ -200,14 +201,9 @@ class _Receive(BaseHTTPRequestHandler):
 
 @contextmanager
 def listening() -> Iterator[Listener]:
-    server = Listener()
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield server
-    server.may_answer.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Listener()) as server:
+        yield server
+        server.may_answer.set()
 
 
 @pytest.fixture

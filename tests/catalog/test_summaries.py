@@ -15,6 +15,7 @@ import pytest
 from catalog_service.domain.extracts import MAX_LENGTH, extract
 from catalog_service.summaries import open_provider
 from catalog_service.summaries.writing import Summariser
+from tests.support.serving import serving
 from tests.support.waiting import eventually
 
 WHALE = (
@@ -64,14 +65,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def writer() -> Iterator[Writer]:
-    server = Writer()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield server
-    server.go_on.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Writer()) as server:
+        yield server
+        server.go_on.set()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from common.client import ServiceClient
 from common.errors import NotFound, Unavailable
 from common.telemetry import correlated
 from tests.common.toy import ToyConfig
+from tests.support.serving import serving
 
 
 class Peer(ThreadingHTTPServer):
@@ -55,10 +55,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def peer() -> Iterator[Peer]:
-    server = Peer()
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
+    with serving(Peer()) as server:
+        yield server
 
 
 @pytest.fixture

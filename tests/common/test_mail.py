@@ -22,6 +22,7 @@ from common.health import Draining
 from common.ids import first_id, new_id
 from devstack.ports import free_port
 from tests.common.toy import ToyConfig
+from tests.support.serving import serving
 
 SENDER = "Bookstore <shop@bookstore.example>"
 REFUSALS = {"refuse": "450 mailbox busy", "reject": "550 nobody of that name"}
@@ -76,11 +77,8 @@ def at_work(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 @pytest.fixture
 def smtp() -> Iterator[SmtpServer]:
-    with SmtpServer() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    with serving(SmtpServer()) as server:
         yield server
-        server.shutdown()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from threading import Thread
 
 import pytest
 from flask import Flask
@@ -13,6 +12,7 @@ from review_service.peers import Catalog, Orders
 from tests.review.peer import Peer
 from tests.support.database import rolled_back_session, service_config, service_database
 from tests.support.service import service_application, service_client
+from tests.support.serving import serving
 
 # Nobody listens there: whoever asks another service without the fixture `peer` finds it down.
 NOWHERE = "http://127.0.0.1:9"
@@ -26,13 +26,8 @@ client = service_client()
 
 @pytest.fixture
 def running_peer() -> Iterator[Peer]:
-    server = Peer()
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Peer()) as server:
+        yield server
 
 
 @pytest.fixture

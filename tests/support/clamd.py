@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socketserver
 import struct
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from tests.support.serving import serving
 
 
 class Clamd(socketserver.ThreadingTCPServer):
@@ -48,12 +49,5 @@ def _verdict(content: bytes) -> bytes:
 
 @contextmanager
 def scanner() -> Iterator[Clamd]:
-    server = Clamd()
-    thread = threading.Thread(target=server.serve_forever, args=[0.05], daemon=True)
-    thread.start()
-    try:
+    with serving(Clamd()) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +14,8 @@ from schemathesis.config._checks import POSITIVE_DATA_ACCEPTANCE_EXPECTED_STATUS
 from schemathesis.engine import events, from_schema
 from schemathesis.engine.recorder import CheckNode, ScenarioRecorder
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tests.support.serving import serving
 
 CASES = int(os.environ.get("FUZZ_CASES", "0"))
 """0: a few for each operation, always the same. Else about so many made up in all, each time others."""
@@ -55,7 +54,8 @@ def conformance(
     all else had: what would end the sign-in that everything is asked with.
     """
     findings = Findings()
-    with _served(app) as url:
+    with serving(make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)) as server:
+        url = f"http://127.0.0.1:{server.server_port}"
         address = f"{url}/openapi.json"
         operations = schemathesis.openapi.from_url(address).statistic.operations.total
         config = _config(url, headers, cases // operations, alone=alone)
@@ -64,19 +64,6 @@ def conformance(
         for event in (each for turn in turns for each in from_schema(turn).execute()):
             _take(findings, event)
     return findings
-
-
-@contextmanager
-def _served(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 class _Quiet(WSGIRequestHandler):

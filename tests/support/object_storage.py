@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +14,8 @@ from urllib.parse import unquote
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from tests.support.serving import serving
 
 TENANCY, USER, FINGERPRINT = "ocid1.tenancy.oc1..tests", "ocid1.user.oc1..tests", ":".join(["0f"] * 16)
 KEY_ID = f"{TENANCY}/{USER}/{FINGERPRINT}"
@@ -126,12 +127,5 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def object_storage() -> Iterator[ObjectStorage]:
-    server = ObjectStorage()
-    thread = threading.Thread(target=server.serve_forever, args=[0.05], daemon=True)
-    thread.start()
-    try:
+    with serving(ObjectStorage()) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

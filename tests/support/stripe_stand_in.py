@@ -19,6 +19,8 @@ import stripe
 from flask import Flask, Response, request
 from werkzeug.serving import make_server
 
+from tests.support.serving import serving
+
 API_KEY, WEBHOOK_SECRET = "sk_test_only_in_tests", "whsec_only_in_tests"
 SLOW_SECONDS = 1.5
 DECLINED = {
@@ -215,11 +217,5 @@ def stripe_stand_in() -> Iterator[StripeStandIn]:
     standing = StripeStandIn()
     server = make_server("127.0.0.1", 0, standing.app(), threaded=True)
     standing.url = f"http://127.0.0.1:{server.port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield standing
-    finally:
-        server.shutdown()
-        thread.join(5)
-        server.server_close()
