@@ -29,7 +29,10 @@ def charge(database: Database, provider: PaymentProvider, payment_id: UUID) -> P
         outcome = provider.charge(str(attempt.id), attempt.amount, attempt.currency, attempt.method)
     reach("payment.after_charge")
     with database.transaction() as session:
-        return payments.settle(session, payment_id, outcome)
+        settled = payments.settle(session, payment_id, outcome)
+    if settled.status == PaymentStatus.FAILED and outcome.is_captured:
+        _return_late_charge(provider, settled, outcome)
+    return settled
 
 
 def resolve(database: Database, provider: PaymentProvider, payment_id: UUID) -> Payment:
@@ -91,6 +94,13 @@ def return_if_over(provider: PaymentProvider, attempt: Payment, entry: Entry) ->
     """Send back what came for an attempt that had been given up; the order may have been paid by another since."""
     if attempt.status == PaymentStatus.FAILED and entry.kept > ZERO:
         send_back(provider, entry, entry.kept)
+
+
+def _return_late_charge(provider: PaymentProvider, attempt: Payment, late: Charge) -> None:
+    """While this process waited to be heard, another gave the attempt up. If it dies here, a webhook will tell."""
+    entry = provider.look_up(str(late.reference))
+    if entry:
+        return_if_over(provider, attempt, entry)
 
 
 def send_back(provider: PaymentProvider, entry: Entry, amount: Decimal) -> bool:

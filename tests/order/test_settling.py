@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select, text
 
-from common.db import Database
+from common.db import Database, utcnow
 from common.errors import Unavailable
 from common.events.orders import OrderRefunded
 from common.ids import new_id
@@ -29,16 +30,18 @@ from tests.support.database import deliver, emitted
 
 
 class Provider(Simulator):
-    """A simulator that can be away, and at which something may happen right after a charge."""
+    """A simulator that can be away, and at which something may happen right before and after a charge."""
 
     def __init__(self, database: Database, *, away: bool = False) -> None:
         super().__init__(database)
         self.away = away
+        self.before: Callable[[], object] = lambda: None
         self.afterwards: Callable[[], object] = lambda: None
 
     def charge(self, key: str, amount: Decimal, currency: str, method: str) -> Charge:
         if self.away:
             raise Unavailable
+        self.before()
         charged = super().charge(key, amount, currency, method)
         self.afterwards()
         return charged
@@ -131,6 +134,24 @@ def test_a_payment_overtaken_by_a_cancellation_is_a_conflict(shop: Shop, provide
     assert (answer.status_code, answer.json["code"]) == (409, "illegal_transition")
     order = shop.get(f"/orders/{order_id}").json
     assert (order["status"], order["payment"]["refunded"]) == ("CANCELLED", "12.99")
+
+
+def test_what_is_charged_for_an_attempt_that_was_given_up_meanwhile_goes_back(
+    shop: Shop, database: Database, config: OrderConfig, provider: Provider, book: UUID
+) -> None:
+    order_id = shop.confirmed(book)
+
+    def give_it_up() -> None:
+        provider.before = lambda: None
+        shop.post(f"/orders/{order_id}/cancel")
+        finish(database, config)
+
+    provider.before = give_it_up
+    assert shop.pay(order_id).status_code == 402
+    order = shop.get(f"/orders/{order_id}").json
+    assert (order["status"], order["payment"]["failure"]) == ("CANCELLED", "abandoned")
+    (entry,) = provider.entries(utcnow() - timedelta(hours=1))
+    assert (entry.captured, entry.kept) == (Decimal("12.99"), Decimal(0))
 
 
 def test_an_attempt_that_cannot_be_finished_does_not_hold_up_the_others(
