@@ -23,7 +23,8 @@ Fault = Callable[[Arena, random.Random], str]
 # Time passes for whoever waits for a request whose process is dead; the leases are for half a minute.
 HURRY = (
     "UPDATE orders.idempotency_keys SET running_until = now() WHERE running_until > now()",
-    "UPDATE orders.payments SET created_at = created_at - interval '1 minute' WHERE status = 'PROCESSING'",
+    "UPDATE orders.payments SET created_at = created_at - interval '1 minute',"
+    " asked_at = asked_at - interval '1 minute' WHERE status = 'PROCESSING'",
 )
 
 

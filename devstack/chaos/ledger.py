@@ -66,6 +66,10 @@ CHARGES = (
 PAYMENTS = """
 SELECT count(*), COALESCE(sum(p.amount - p.refunded), 0) FROM orders.payments p JOIN ours ON ours.id = p.order_id
 WHERE p.status = 'SUCCEEDED'"""
+STRAY_CHARGES = """
+SELECT o.id::text, o.status, p.status, p.failure FROM orders.simulated_charges c
+LEFT JOIN orders.payments p ON p.id::text = c.key LEFT JOIN orders.orders o ON o.id = p.order_id
+WHERE c.reference IS NOT NULL AND c.created_at >= %s AND p.status IS DISTINCT FROM 'SUCCEEDED' LIMIT 5"""
 UNWRITTEN = """
 SELECT count(*) FROM orders.order_history h JOIN ours ON ours.id = h.order_id
 WHERE h.status IN ('CONFIRMED', 'PAID', 'SHIPPED', 'CANCELLED')
@@ -182,11 +186,18 @@ class Ledger:
         ((charges, charged),) = self.query(CHARGES, self.began)
         ((payments, captured),) = self._of_ours(PAYMENTS)
         ((owed,),) = self._of_ours(PRICES)
+        ((under_way,),) = self.query(MONEY_UNDER_WAY)
         return [
             Line("charges", charges),
-            Line("charges doubled", charges - payments, charges != payments),
+            Line("charges doubled", f"{charges - payments} {self._strays()}".rstrip(), charges != payments),
             Line("money kept", f"{charged}, for orders of {owed}", not charged == captured == owed),
+            Line("charges and refunds undecided", under_way, under_way != 0),
         ]
+
+    def _strays(self) -> str:
+        """Some of the charges that no payment accounts for: order, its status, the payment's and its failure."""
+        strays = self.query(STRAY_CHARGES, self.began)
+        return ", ".join("/".join(str(each) for each in stray) for stray in strays)
 
     def _unwritten(self) -> int:
         return self._count(UNWRITTEN) + self._count(REFUNDS_UNWRITTEN)
