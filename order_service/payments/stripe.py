@@ -6,6 +6,7 @@ Our key is both Stripe's idempotency key, which is forgotten after a day, and th
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -26,6 +27,7 @@ REFUND_METADATA = "bookstore_refund"
 SIGNATURE_HEADER = "Stripe-Signature"
 TOLERANCE_SECONDS = 300
 CLOCK_SKEW = timedelta(minutes=5)
+CONFIRMED_WITHIN = timedelta(minutes=5)
 PAGE = 100
 GENERIC = "generic_decline"
 """Stripe's word for a bank that gave no reason: then the code says more."""
@@ -123,7 +125,7 @@ class Stripe:
             stripe.WebhookSignature.verify_header(
                 payload, headers.get(SIGNATURE_HEADER), self._webhook_secret, TOLERANCE_SECONDS
             )
-        except (stripe.SignatureVerificationError, UnicodeDecodeError):
+        except (stripe.SignatureVerificationError, UnicodeDecodeError, TypeError):  # TypeError: beyond ASCII
             raise BadSignature("The signature is missing, wrong or too old.") from None
         try:
             event = orjson.loads(payload)
@@ -159,11 +161,16 @@ def _paid_with(method: str) -> dict[str, Any]:
 def _charge(intent: stripe.PaymentIntent) -> Charge:
     if intent.status == "succeeded":
         return Charge(intent.id)
-    if intent.status == "processing":
-        return Charge(intent.id, is_pending=True)
     error = intent.last_payment_error
+    if intent.status == "processing" or (error is None and _is_being_confirmed(intent)):
+        return Charge(intent.id, is_pending=True)
     reason = _reason(getattr(error, "decline_code", None), getattr(error, "code", None))
     return Charge(intent.id, reason if error else intent.status)
+
+
+def _is_being_confirmed(intent: stripe.PaymentIntent) -> bool:
+    """Made, and the bank not asked yet: `payment_intent.created` may be here before the charge's answer."""
+    return intent.status != "canceled" and time.time() - intent.created < CONFIRMED_WITHIN.total_seconds()
 
 
 def _reason(decline_code: str | None, code: str | None) -> str:
