@@ -230,7 +230,7 @@ def _take(session: Session, kind: type[Payment | Refund], status: str, older_tha
 
 
 def remember_notice(session: Session, provider: str, event_id: str) -> bool:
-    """Whether this webhook is new; a second one at the same time waits here until the first has taken effect."""
+    """Whether this webhook is new."""
     told = insert(WebhookEvent).values(provider=provider, event_id=event_id, received_at=utcnow())
     return session.scalar(told.on_conflict_do_nothing().returning(WebhookEvent.event_id)) is not None
 

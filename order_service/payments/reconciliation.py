@@ -138,5 +138,5 @@ def mended(difference: Difference) -> bool:
     """Do what is safe about a difference; whether that was enough."""
     try:
         return difference.mend is not None and difference.mend()
-    except Unavailable:
+    except (Unavailable, LookupError):  # what the provider has no word about stays open
         return False

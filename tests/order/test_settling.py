@@ -27,6 +27,8 @@ from tests.order.conftest import told
 from tests.order.shop import Shop
 from tests.support.database import deliver, emitted
 
+PRICE = Decimal("12.99")
+
 
 class Provider(Simulator):
     """A simulator that can be away, and at which something may happen right after a charge."""
@@ -131,6 +133,16 @@ def test_a_payment_overtaken_by_a_cancellation_is_a_conflict(shop: Shop, provide
     assert (answer.status_code, answer.json["code"]) == (409, "illegal_transition")
     order = shop.get(f"/orders/{order_id}").json
     assert (order["status"], order["payment"]["refunded"]) == ("CANCELLED", "12.99")
+
+
+def test_a_charge_that_comes_after_its_attempt_was_given_up_goes_back(
+    shop: Shop, database: Database, provider: Provider, book: UUID
+) -> None:
+    order_id = shop.confirmed(book)
+    provider.afterwards = lambda: change(database, "UPDATE payments SET status = 'FAILED', failure = 'abandoned'")
+    assert shop.pay(order_id).status_code == 402
+    with database.read() as session:
+        assert session.execute(text("SELECT amount, refunded FROM simulated_charges")).all() == [(PRICE, PRICE)]
 
 
 def test_an_attempt_that_cannot_be_finished_does_not_hold_up_the_others(

@@ -182,3 +182,16 @@ def test_an_open_refund_is_carried_out(
     assert reconciled().exit_code == 1
     assert reconciled("--fix").exit_code == 0
     assert reconciled().exit_code == 0
+
+
+def test_a_charge_of_which_nobody_knows_any_more_does_not_hold_up_the_others(
+    shop: Shop, database: Database, reconciled: Any, book: UUID
+) -> None:
+    forgotten, lost = shop.confirmed(book), shop.confirmed(book)
+    shop.pay(forgotten, "tok_pending")
+    shop.pay(lost, "tok_lostAnswer")
+    change(database, "DELETE FROM simulated_charges WHERE settles_at IS NOT NULL")
+    age(database)
+    result = reconciled("--fix")
+    assert (result.exit_code, result.output.splitlines()[-1]) == (1, "1 differences")
+    assert shop.status(lost) == "PAID"
