@@ -134,6 +134,18 @@ def test_a_longer_outage_is_503_and_charges_once_when_it_is_over(
     assert (shop.status(order_id), there.captured) == ("PAID", CENTS)
 
 
+def test_while_stripe_keeps_everybody_waiting_nobody_waits_in_line(
+    shop: Shop, there: StripeStandIn, provider: Any, order_id: str, book: UUID
+) -> None:
+    there.faults += ["slow", "slow"]
+    assert shop.pay(order_id).status_code == 503
+    other = shop.confirmed(book)
+    assert shop.pay(other).status_code == 503
+    assert len(there.intents) == 1, "it was not asked"
+    provider._doubt._no_waiting_until = 0.0  # some seconds go by
+    assert shop.pay(shop.confirmed(book)).json["status"] == "PAID"
+
+
 def test_a_key_that_stripe_has_forgotten_charges_no_second_time(
     shop: Shop, database: Database, with_stripe: OrderConfig, there: StripeStandIn, order_id: str
 ) -> None:
