@@ -84,6 +84,14 @@ def _absent(database: Database, provider: PaymentProvider, attempt: Payment) -> 
 
 
 def _compared(database: Database, provider: PaymentProvider, attempt: Payment, entry: Entry) -> Iterator[Difference]:
+    """Looked at a second time where they differ: a page of the provider's may be older than what we know since."""
+    if any(_differing(database, provider, attempt, entry)):
+        fresh = provider.look_up(entry.charge.reference) if entry.charge.reference else None
+        attempt = processing.of_entry(database, provider, entry) or attempt
+        yield from _differing(database, provider, attempt, fresh or entry)
+
+
+def _differing(database: Database, provider: PaymentProvider, attempt: Payment, entry: Entry) -> Iterator[Difference]:
     if attempt.status == PaymentStatus.PROCESSING:
         if not entry.charge.is_pending:
             mend = partial(_settled, database, provider, attempt.id)
@@ -96,20 +104,21 @@ def _compared(database: Database, provider: PaymentProvider, attempt: Payment, e
         return
     if attempt.amount != entry.captured or attempt.currency != entry.currency:
         yield _difference(Kind.AMOUNT, attempt, attempt.amount, entry.captured)
+    yield from _refunds_differing(database, provider, attempt, entry)
+
+
+def _refunds_differing(
+    database: Database, provider: PaymentProvider, attempt: Payment, entry: Entry
+) -> Iterator[Difference]:
     with database.read() as session:
-        given, open_ids = _given_back(session, attempt.id)
-    if given != entry.refunded or open_ids:
-        put_right = partial(_given, database, provider, open_ids) if open_ids else None
-        yield _difference(Kind.REFUND, attempt, given, entry.refunded, put_right)
-
-
-def _given_back(session: Session, payment_id: UUID) -> tuple[Decimal, list[UUID]]:
-    """What we know to be refunded, and the promises still open after some time."""
-    of_payment = select(Refund).where(Refund.payment_id == payment_id)
-    done = of_payment.where(Refund.status == RefundStatus.SUCCEEDED).with_only_columns(func.sum(Refund.amount))
-    opened = of_payment.where(Refund.status == RefundStatus.PENDING, Refund.created_at < utcnow() - STUCK_AFTER)
-    given = session.scalar(done.order_by(None)) or ZERO
-    return given, list(session.scalars(opened.with_only_columns(Refund.id)))
+        refunds = session.scalars(select(Refund).where(Refund.payment_id == attempt.id)).all()
+    given = sum((each.amount for each in refunds if each.status == RefundStatus.SUCCEEDED), ZERO)
+    promised = [each for each in refunds if each.status == RefundStatus.PENDING]
+    if any(each.created_at > utcnow() - STUCK_AFTER for each in promised):
+        return  # under way
+    if given != entry.refunded or promised:
+        mend = partial(_given, database, provider, [each.id for each in promised]) if promised else None
+        yield _difference(Kind.REFUND, attempt, given, entry.refunded, mend)
 
 
 def _difference(

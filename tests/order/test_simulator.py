@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,7 @@ from order_service.commands import reconcile
 from order_service.config import OrderConfig
 from order_service.domain import payments
 from order_service.payments import simulated_webhooks, simulator
+from order_service.payments.provider import Entry
 from order_service.payments.signatures import sign
 from order_service.payments.simulator import SIGNATURE_HEADER, Simulator
 from order_service.timers import finish_payments
@@ -169,6 +171,29 @@ def test_each_difference_is_shown_and_what_is_safe_is_mended(
     assert (shop.status(lost), reconciled().output.splitlines()[-1]) == ("PAID", "3 differences")
     tomorrow = datetime.strftime(utcnow() + timedelta(days=1), "%Y-%m-%d")
     assert reconciled("--since", tomorrow).exit_code == 0
+
+
+def test_what_happens_while_the_books_are_compared_is_no_difference(
+    shop: Shop, database: Database, reconciled: Any, monkeypatch: pytest.MonkeyPatch, book: UUID
+) -> None:
+    given, promised = shop.paid(book), shop.paid(book)
+    listed = Simulator.entries
+
+    def meanwhile(self: Simulator, since: datetime) -> Iterator[Entry]:
+        entries = list(listed(self, since))
+        for order_id in (given, promised):
+            shop.post(f"/admin/orders/{order_id}/refund", {"amount": "5.00"}, staff=True)
+        change(
+            database,
+            "UPDATE refunds SET status = 'PENDING' FROM payments p WHERE p.id = payment_id AND p.order_id = :id",
+            id=promised,
+        )
+        yield from entries
+
+    monkeypatch.setattr(Simulator, "entries", meanwhile)
+    age_of_ours(database)
+    result = reconciled()
+    assert (result.exit_code, result.output) == (0, "our payments and the provider's agree\n")
 
 
 def test_an_open_refund_is_carried_out(
