@@ -135,6 +135,15 @@ def test_a_payment_overtaken_by_a_cancellation_is_a_conflict(shop: Shop, provide
     assert (order["status"], order["payment"]["refunded"]) == ("CANCELLED", "12.99")
 
 
+def test_the_attempt_that_brought_the_money_is_shown_whatever_clock_made_its_id(
+    shop: Shop, database: Database, book: UUID
+) -> None:
+    order_id = shop.confirmed(book)
+    shop.pay(order_id, "tok_chargeDeclined")
+    change(database, "UPDATE payments SET id = 'ffffffff-ffff-7fff-bfff-ffffffffffff'")
+    assert shop.pay(order_id).json["payment"]["status"] == "SUCCEEDED"
+
+
 def test_a_charge_that_comes_after_its_attempt_was_given_up_goes_back(
     shop: Shop, database: Database, provider: Provider, book: UUID
 ) -> None:
