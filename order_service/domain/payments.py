@@ -30,6 +30,7 @@ PROVIDER = "payment-provider"
 BY_HAND = "manual"
 """Not a provider: money that the staff took, and give back, outside of the store."""
 
+TOO_LATE = "paid_too_late"
 STUCK_AFTER = timedelta(seconds=30)
 PATIENCE = 10
 """What has been open for long is asked about after a tenth of that time only."""
@@ -94,7 +95,7 @@ def settle(session: Session, payment_id: UUID, charge: Charge) -> Payment:
         if to == Status.PAID:
             invoices.issue(session, order)
     elif not charge.failure:
-        _open_refund(session, payment, payment.amount, restock=False, actor=PROVIDER, reason="paid_too_late")
+        _open_refund(session, payment, payment.amount, restock=False, actor=PROVIDER, reason=TOO_LATE)
     return payment
 
 
@@ -193,6 +194,16 @@ def _end_refunded(session: Session, order: Order, payment: Payment, last: Refund
 def _is_restocked(session: Session, payment: Payment) -> bool:
     """Whether any of its refunds asked for it: they may end in another order than they were promised in."""
     return bool(session.scalar(select(exists().where(Refund.payment_id == payment.id, Refund.restock))))
+
+
+def give_back_again(session: Session, payment_id: UUID) -> Refund | None:
+    """Promise once more what is left of the money for a cancelled order, of which a refund has failed."""
+    order = status.lock(session, _order_of(session, payment_id))
+    payment = _locked_payment(session, payment_id)
+    left = payment.amount - payment.refunded
+    if order.status != Status.CANCELLED or payment.status != PaymentStatus.SUCCEEDED or left == ZERO:
+        return None
+    return _open_refund(session, payment, left, restock=False, actor=PROVIDER, reason=TOO_LATE)
 
 
 def has_pending_refund(session: Session, order_id: UUID) -> bool:

@@ -15,9 +15,10 @@ from sqlalchemy.orm import Session
 
 from common.db import Database, utcnow
 from common.errors import Unavailable
+from order_service.domain import payments
 from order_service.domain.payments import STUCK_AFTER
 from order_service.domain.totals import ZERO
-from order_service.models import Payment, PaymentStatus, Refund, RefundStatus
+from order_service.models import Order, Payment, PaymentStatus, Refund, RefundStatus, Status
 from order_service.payments import processing
 from order_service.payments.provider import Entry, PaymentProvider
 
@@ -28,6 +29,7 @@ class Kind(StrEnum):
     UNSETTLED = "not settled here"
     AMOUNT = "amount differs"
     REFUND = "refund differs"
+    KEPT = "not given back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def _refunds_differing(
 ) -> Iterator[Difference]:
     with database.read() as session:
         refunds = session.scalars(select(Refund).where(Refund.payment_id == attempt.id)).all()
+        is_cancelled = session.get_one(Order, attempt.order_id).status == Status.CANCELLED
     given = sum((each.amount for each in refunds if each.status == RefundStatus.SUCCEEDED), ZERO)
     promised = [each for each in refunds if each.status == RefundStatus.PENDING]
     if any(each.created_at > utcnow() - STUCK_AFTER for each in promised):
@@ -119,6 +122,8 @@ def _refunds_differing(
     if given != entry.refunded or promised:
         mend = partial(_given, database, provider, [each.id for each in promised]) if promised else None
         yield _difference(Kind.REFUND, attempt, given, entry.refunded, mend)
+    elif is_cancelled and given < attempt.amount:  # a refund has failed, and nobody asks for another
+        yield _difference(Kind.KEPT, attempt, ZERO, entry.kept, partial(_given_again, database, provider, attempt.id))
 
 
 def _difference(
@@ -141,6 +146,12 @@ def _given(database: Database, provider: PaymentProvider, refund_ids: list[UUID]
     with database.read() as session:
         left = select(func.count()).where(Refund.id.in_(refund_ids), Refund.status != RefundStatus.SUCCEEDED)
         return session.scalar(left) == 0
+
+
+def _given_again(database: Database, provider: PaymentProvider, payment_id: UUID) -> bool:
+    with database.transaction() as session:
+        promised = payments.give_back_again(session, payment_id)
+    return promised is None or _given(database, provider, [promised.id])
 
 
 def mended(difference: Difference) -> bool:

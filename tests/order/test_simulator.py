@@ -209,6 +209,23 @@ def test_an_open_refund_is_carried_out(
     assert reconciled().exit_code == 0
 
 
+def test_money_that_could_not_be_given_back_for_a_cancelled_order_is_promised_again(
+    shop: Shop, database: Database, config: OrderConfig, reconciled: Any, book: UUID
+) -> None:
+    order_id = shop.confirmed(book)
+    shop.pay(order_id, "tok_pending")
+    shop.post(f"/orders/{order_id}/cancel")
+    age(database)
+    finish_payments(database, config)
+    change(database, "UPDATE refunds SET status = 'FAILED'")
+    change(database, "UPDATE payments SET refunded = 0")
+    assert reconciled().output.startswith("not given back")
+    assert reconciled("--fix").exit_code == 0
+    order = shop.get(f"/orders/{order_id}").json
+    assert (order["status"], order["payment"]["refunded"]) == ("CANCELLED", "12.99")
+    assert reconciled().exit_code == 0
+
+
 def test_a_charge_of_which_nobody_knows_any_more_does_not_hold_up_the_others(
     shop: Shop, database: Database, reconciled: Any, book: UUID
 ) -> None:
