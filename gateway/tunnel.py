@@ -46,7 +46,12 @@ class Upgrades:
 
     def _is_allowed(self, origin: str | None, host: str) -> bool:
         """No browser omits its origin; some other clients name the host that they ask."""
-        return origin is None or origin in self._origins or urlsplit(origin).netloc.lower() == host.lower()
+        if origin is None or origin in self._origins:
+            return True
+        try:
+            return urlsplit(origin).netloc.lower() == host.lower()
+        except ValueError:  # such as http://[
+            return False
 
 
 class Tunnel:

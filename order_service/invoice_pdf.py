@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from fpdf.enums import XPos, YPos
 
+from order_service.domain.totals import CENT, ZERO
 from order_service.models import Invoice, Order
 from order_service.pdf import FAMILY, HEADINGS, Document
 
@@ -14,8 +15,8 @@ WIDTHS = (100, 15, 30, 35)
 ADDRESS = ("name", "line1", "line2")
 
 
-def render(order: Order, written: Invoice, seller: str) -> bytes:
-    """`seller` is the store's name and address, line by line."""
+def render(order: Order, written: Invoice, seller: str, *, credited: Decimal = ZERO) -> bytes:
+    """`seller` is the store's name and address, line by line; `credited`, what earlier notes gave back of the order."""
     kind = "Invoice" if written.refund_id is None else "Credit note"
     page = Document(f"{kind} {written.number}", written.issued_at, foreign_text(order, seller))
     page.add_page()
@@ -24,7 +25,7 @@ def render(order: Order, written: Invoice, seller: str) -> bytes:
         _table(page, order)
         _sums(page, order)
     else:
-        _credit(page, order, written)
+        _credit(page, order, written, credited)
     return page.written()
 
 
@@ -72,7 +73,7 @@ def _sums(page: Document, order: Order) -> None:
     if order.discount:
         _sum(page, f"Discount {order.promotion_code or ''}".strip(), -order.discount, order.currency)
     _sum(page, "Shipping", order.shipping, order.currency)
-    _sum(page, f"{'Tax included' if order.tax_included else 'Tax'} {order.tax_rate:.2f} %", order.tax, order.currency)
+    _sum(page, f"{'Tax included' if order.tax_included else 'Tax'} {percent(order)}", order.tax, order.currency)
     _sum(page, "Total", order.total, order.currency, size=12)
 
 
@@ -82,15 +83,24 @@ def _sum(page: Document, name: str, amount: Decimal, currency: str, *, size: flo
     page.cell(50, 6, f"{amount} {currency}", align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
 
-def _credit(page: Document, order: Order, written: Invoice) -> None:
+def percent(order: Order) -> str:
+    """A rate as it was set: some have three places, and a rounded one does not give the tax beside it."""
+    return f"{order.tax_rate.normalize():f} %"
+
+
+def _credit(page: Document, order: Order, written: Invoice, credited: Decimal) -> None:
     page.line_of("We have given this back of what you paid for the order:")
     page.ln(4)
     _sum(page, "Credited", written.amount, order.currency, size=12)
-    tax = _contained_tax(order, written.amount)
+    tax = contained_tax(order, written.amount, credited)
     if tax:
-        _sum(page, f"Tax in it {order.tax_rate:.2f} %", tax, order.currency)
+        _sum(page, f"Tax in it {percent(order)}", tax, order.currency)
 
 
-def _contained_tax(order: Order, amount: Decimal) -> Decimal:
-    """The share of the order's tax that an amount of its total has in it."""
-    return (order.tax * amount / order.total).quantize(Decimal("0.01")) if order.total else Decimal("0.00")
+def contained_tax(order: Order, amount: Decimal, credited: Decimal) -> Decimal:
+    """The share of the order's tax in an amount that goes back after others: all of them together have all of it."""
+    return _share_of_tax(order, credited + amount) - _share_of_tax(order, credited)
+
+
+def _share_of_tax(order: Order, amount: Decimal) -> Decimal:
+    return (order.tax * amount / order.total).quantize(CENT, ROUND_HALF_UP) if order.total else ZERO

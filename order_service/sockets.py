@@ -137,12 +137,11 @@ class LiveSockets:
         return Presented(authorization, proof, "GET", url)
 
     def _begin(self, last_event_id: Any) -> Cursor:
-        if isinstance(last_event_id, str) and last_event_id:
-            return Cursor.parse(last_event_id)
-        if last_event_id:
+        if last_event_id and not isinstance(last_event_id, str):
             raise Invalid("last_event_id is none of ours.")
+        after = Cursor.parse(last_event_id) if last_event_id else None
         try:
-            return self._streams.now()
+            return self._streams.begin(after)
         except (DBAPIError, PoolTimeout):
             raise Unavailable("The database cannot be reached; try again.") from None
 

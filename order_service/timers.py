@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from prometheus_client import Gauge
 from sqlalchemy.exc import DBAPIError
 
@@ -25,10 +27,20 @@ def expire_orders(database: Database, _config: OrderConfig) -> None:
     while more:
         with database.transaction() as session:
             late = decisions.overdue(session)
-        for order_id in late:
-            with database.transaction() as session:
-                decisions.expire(session, order_id)
-        more = len(late) == decisions.BATCH
+        ended = [_end(database, order_id) for order_id in late]
+        more = all(ended) and len(late) == decisions.BATCH
+
+
+def _end(database: Database, order_id: UUID) -> bool:
+    try:
+        with database.transaction() as session:
+            decisions.expire(session, order_id)
+    except Exception as error:  # one that cannot be cancelled must not keep the others' books
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            raise
+        log.exception("order_not_expired", order_id=str(order_id))
+        return False
+    return True
 
 
 def redrive_orders(database: Database, config: OrderConfig) -> None:

@@ -59,9 +59,9 @@ class UpdateStreams:
         self._watcher: threading.Thread | None = None
         self._stopped = threading.Event()
 
-    def now(self) -> Cursor:
+    def begin(self, after: Cursor | None) -> Cursor:
         with self._turn, self._database.read() as session:
-            return updates.now(session)
+            return updates.begin(session, after)
 
     def follow(self, user_id: UUID, after: Cursor, is_allowed: Callable[[], bool]) -> Iterator[tuple[Update, ...]]:
         """Updates as they happen; an empty tuple is a heartbeat. Ends when not allowed any more, or on a stop."""

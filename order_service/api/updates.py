@@ -26,7 +26,7 @@ def follow_orders() -> Response:
     streams: UpdateStreams = current_app.extensions["updates"]
     bearer = current_user()
     last = request.headers.get("Last-Event-ID")
-    after = Cursor.parse(last) if last else streams.now()
+    after = streams.begin(Cursor.parse(last) if last else None)
     verifier: TokenVerifier = current_app.extensions["token_verifier"]
     batches = streams.follow(bearer.user_id, after, partial(verifier.still_holds, bearer))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

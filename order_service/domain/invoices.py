@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -56,6 +56,12 @@ def document(session: Session, order_id: UUID, number: str) -> Invoice:
     if found is None or found.order_id != order_id:
         raise NotFound
     return found
+
+
+def credited_before(session: Session, note: Invoice) -> Decimal:
+    """What earlier credit notes gave back of the same order."""
+    others = (Invoice.order_id == note.order_id, Invoice.refund_id.isnot(None), Invoice.issued_at < note.issued_at)
+    return session.scalar(select(func.sum(Invoice.amount)).where(*others)) or ZERO
 
 
 def _invoice_of(session: Session, order_id: UUID) -> Invoice | None:

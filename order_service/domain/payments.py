@@ -30,6 +30,7 @@ PROVIDER = "payment-provider"
 BY_HAND = "manual"
 """Not a provider: money that the staff took, and give back, outside of the store."""
 
+TOO_LATE = "paid_too_late"
 STUCK_AFTER = timedelta(seconds=30)
 PATIENCE = 10
 """What has been open for long is asked about after a tenth of that time only."""
@@ -94,7 +95,7 @@ def settle(session: Session, payment_id: UUID, charge: Charge) -> Payment:
         if to == Status.PAID:
             invoices.issue(session, order)
     elif not charge.failure:
-        _open_refund(session, payment, payment.amount, restock=False, actor=PROVIDER, reason="paid_too_late")
+        _open_refund(session, payment, payment.amount, restock=False, actor=PROVIDER, reason=TOO_LATE)
     return payment
 
 
@@ -195,6 +196,16 @@ def _is_restocked(session: Session, payment: Payment) -> bool:
     return bool(session.scalar(select(exists().where(Refund.payment_id == payment.id, Refund.restock))))
 
 
+def give_back_again(session: Session, payment_id: UUID) -> Refund | None:
+    """Promise once more what is left of the money for a cancelled order, of which a refund has failed."""
+    order = status.lock(session, _order_of(session, payment_id))
+    payment = _locked_payment(session, payment_id)
+    left = payment.amount - payment.refunded
+    if order.status != Status.CANCELLED or payment.status != PaymentStatus.SUCCEEDED or left == ZERO:
+        return None
+    return _open_refund(session, payment, left, restock=False, actor=PROVIDER, reason=TOO_LATE)
+
+
 def has_pending_refund(session: Session, order_id: UUID) -> bool:
     pending = (
         select(Refund.id)
@@ -230,7 +241,7 @@ def _take(session: Session, kind: type[Payment | Refund], status: str, older_tha
 
 
 def remember_notice(session: Session, provider: str, event_id: str) -> bool:
-    """Whether this webhook is new; a second one at the same time waits here until the first has taken effect."""
+    """Whether this webhook is new."""
     told = insert(WebhookEvent).values(provider=provider, event_id=event_id, received_at=utcnow())
     return session.scalar(told.on_conflict_do_nothing().returning(WebhookEvent.event_id)) is not None
 

@@ -73,9 +73,14 @@ class Batch:
     is_whole: bool
 
 
-def now(session: Session) -> Cursor:
-    """After everything that can be seen."""
-    return Cursor(session.execute(select(_OLDEST_RUNNING)).scalar_one() - 1)
+def begin(session: Session, after: Cursor | None) -> Cursor:
+    """Where to go on: `after`, or after everything that can be seen.
+
+    Nobody was ever told of a place that is still to come: it was made up, or is of the database as it was before a
+    restore. Whoever waited there would hear nothing until this database has come so far.
+    """
+    now = Cursor(session.execute(select(_OLDEST_RUNNING)).scalar_one() - 1)
+    return min(after, now) if after else now
 
 
 def since(session: Session, user_id: UUID, after: Cursor) -> Batch:

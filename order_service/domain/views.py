@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session
 
 from common.errors import NotFound
-from order_service.models import HistoryEntry, Order, OrderItem, Payment
+from order_service.models import HistoryEntry, Order, OrderItem, Payment, PaymentStatus
 
 _ORDER = Order.__table__.c
 ORDERS: Select[Any] = select(
@@ -91,7 +91,8 @@ def _fields(row: Any, names: Iterable[str]) -> dict[str, Any]:
 
 
 def _payment(attempts: Sequence[Payment]) -> dict[str, Any] | None:
-    """The last attempt is the one that counts: after a success there is no other."""
+    """The one that has not failed counts, else the last: clocks that differ may have made its id an older one."""
     if not attempts:
         return None
-    return _fields(attempts[-1], ("provider", "status", "reference", "failure", "amount", "refunded"))
+    counts = next((each for each in attempts if each.status != PaymentStatus.FAILED), attempts[-1])
+    return _fields(counts, ("provider", "status", "reference", "failure", "amount", "refunded"))

@@ -28,11 +28,7 @@ def charge(database: Database, provider: PaymentProvider, payment_id: UUID) -> P
         _require(provider, attempt)
         outcome = provider.charge(str(attempt.id), attempt.amount, attempt.currency, attempt.method)
     reach("payment.after_charge")
-    with database.transaction() as session:
-        settled = payments.settle(session, payment_id, outcome)
-    if settled.status == PaymentStatus.FAILED and outcome.is_captured:
-        _return_late_charge(provider, settled, outcome)
-    return settled
+    return _settle(database, provider, payment_id, outcome)
 
 
 def resolve(database: Database, provider: PaymentProvider, payment_id: UUID) -> Payment:
@@ -47,9 +43,7 @@ def resolve(database: Database, provider: PaymentProvider, payment_id: UUID) -> 
             raise LookupError(f"{provider.name} does not know {attempt.reference}")
     else:
         entry = provider.find(str(attempt.id), attempt.created_at)
-    outcome = entry.charge if entry else Charge(None, "abandoned")
-    with database.transaction() as session:
-        return payments.settle(session, payment_id, outcome)
+    return _settle(database, provider, payment_id, entry.charge if entry else Charge(None, "abandoned"))
 
 
 def give_back(database: Database, provider: PaymentProvider, refund_id: UUID) -> None:
@@ -76,10 +70,9 @@ def hear(database: Database, provider: PaymentProvider, notice: Notice) -> None:
     entry = provider.look_up(notice.reference) if notice.reference else None
     known = of_entry(database, provider, entry) if entry else None
     if entry and known:
-        return_if_over(provider, known, entry)
+        _settle(database, provider, known.id, entry.charge)
     with database.transaction() as session:
-        if payments.remember_notice(session, provider.name, notice.event_id) and entry and known:
-            payments.settle(session, known.id, entry.charge)
+        payments.remember_notice(session, provider.name, notice.event_id)
 
 
 def of_entry(database: Database, provider: PaymentProvider, entry: Entry) -> Payment | None:
@@ -90,24 +83,25 @@ def of_entry(database: Database, provider: PaymentProvider, entry: Entry) -> Pay
     return None
 
 
-def return_if_over(provider: PaymentProvider, attempt: Payment, entry: Entry) -> None:
-    """Send back what came for an attempt that had been given up; the order may have been paid by another since."""
-    if attempt.status == PaymentStatus.FAILED and entry.kept > ZERO:
-        send_back(provider, entry, entry.kept)
-
-
-def _return_late_charge(provider: PaymentProvider, attempt: Payment, late: Charge) -> None:
-    """While this process waited to be heard, another gave the attempt up. If it dies here, a webhook will tell."""
-    entry = provider.look_up(str(late.reference))
-    if entry:
-        return_if_over(provider, attempt, entry)
-
-
 def send_back(provider: PaymentProvider, entry: Entry, amount: Decimal) -> bool:
     """Return money that belongs to no order of ours; once, however often it is asked for. Whether it is on its way."""
     log.warning("charge_sent_back", provider=provider.name, reference=entry.charge.reference)
     given = provider.refund(f"orphan-{entry.key}", str(entry.charge.reference), amount, entry.currency)
     return given.status != RefundStatus.FAILED
+
+
+def _settle(database: Database, provider: PaymentProvider, payment_id: UUID, outcome: Charge) -> Payment:
+    """Write down what came of an attempt.
+
+    What came for one that had been given up goes back: its order may have ended, or been paid by another attempt since.
+    """
+    with database.transaction() as session:
+        attempt = payments.settle(session, payment_id, outcome)
+    if attempt.status == PaymentStatus.FAILED and outcome.is_captured and outcome.reference:
+        entry = provider.look_up(outcome.reference)
+        if entry and entry.kept > ZERO:
+            send_back(provider, entry, entry.kept)
+    return attempt
 
 
 def _payment(database: Database, payment_id: UUID) -> Payment:

@@ -15,9 +15,10 @@ from sqlalchemy.orm import Session
 
 from common.db import Database, utcnow
 from common.errors import Unavailable
+from order_service.domain import payments
 from order_service.domain.payments import STUCK_AFTER
 from order_service.domain.totals import ZERO
-from order_service.models import Payment, PaymentStatus, Refund, RefundStatus
+from order_service.models import Order, Payment, PaymentStatus, Refund, RefundStatus, Status
 from order_service.payments import processing
 from order_service.payments.provider import Entry, PaymentProvider
 
@@ -28,6 +29,7 @@ class Kind(StrEnum):
     UNSETTLED = "not settled here"
     AMOUNT = "amount differs"
     REFUND = "refund differs"
+    KEPT = "not given back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,14 @@ def _absent(database: Database, provider: PaymentProvider, attempt: Payment) -> 
 
 
 def _compared(database: Database, provider: PaymentProvider, attempt: Payment, entry: Entry) -> Iterator[Difference]:
+    """Looked at a second time where they differ: a page of the provider's may be older than what we know since."""
+    if any(_differing(database, provider, attempt, entry)):
+        fresh = provider.look_up(entry.charge.reference) if entry.charge.reference else None
+        attempt = processing.of_entry(database, provider, entry) or attempt
+        yield from _differing(database, provider, attempt, fresh or entry)
+
+
+def _differing(database: Database, provider: PaymentProvider, attempt: Payment, entry: Entry) -> Iterator[Difference]:
     if attempt.status == PaymentStatus.PROCESSING:
         if not entry.charge.is_pending:
             mend = partial(_settled, database, provider, attempt.id)
@@ -96,20 +106,24 @@ def _compared(database: Database, provider: PaymentProvider, attempt: Payment, e
         return
     if attempt.amount != entry.captured or attempt.currency != entry.currency:
         yield _difference(Kind.AMOUNT, attempt, attempt.amount, entry.captured)
+    yield from _refunds_differing(database, provider, attempt, entry)
+
+
+def _refunds_differing(
+    database: Database, provider: PaymentProvider, attempt: Payment, entry: Entry
+) -> Iterator[Difference]:
     with database.read() as session:
-        given, open_ids = _given_back(session, attempt.id)
-    if given != entry.refunded or open_ids:
-        put_right = partial(_given, database, provider, open_ids) if open_ids else None
-        yield _difference(Kind.REFUND, attempt, given, entry.refunded, put_right)
-
-
-def _given_back(session: Session, payment_id: UUID) -> tuple[Decimal, list[UUID]]:
-    """What we know to be refunded, and the promises still open after some time."""
-    of_payment = select(Refund).where(Refund.payment_id == payment_id)
-    done = of_payment.where(Refund.status == RefundStatus.SUCCEEDED).with_only_columns(func.sum(Refund.amount))
-    opened = of_payment.where(Refund.status == RefundStatus.PENDING, Refund.created_at < utcnow() - STUCK_AFTER)
-    given = session.scalar(done.order_by(None)) or ZERO
-    return given, list(session.scalars(opened.with_only_columns(Refund.id)))
+        refunds = session.scalars(select(Refund).where(Refund.payment_id == attempt.id)).all()
+        is_cancelled = session.get_one(Order, attempt.order_id).status == Status.CANCELLED
+    given = sum((each.amount for each in refunds if each.status == RefundStatus.SUCCEEDED), ZERO)
+    promised = [each for each in refunds if each.status == RefundStatus.PENDING]
+    if any(each.created_at > utcnow() - STUCK_AFTER for each in promised):
+        return  # under way
+    if given != entry.refunded or promised:
+        mend = partial(_given, database, provider, [each.id for each in promised]) if promised else None
+        yield _difference(Kind.REFUND, attempt, given, entry.refunded, mend)
+    elif is_cancelled and given < attempt.amount:  # a refund has failed, and nobody asks for another
+        yield _difference(Kind.KEPT, attempt, ZERO, entry.kept, partial(_given_again, database, provider, attempt.id))
 
 
 def _difference(
@@ -134,9 +148,15 @@ def _given(database: Database, provider: PaymentProvider, refund_ids: list[UUID]
         return session.scalar(left) == 0
 
 
+def _given_again(database: Database, provider: PaymentProvider, payment_id: UUID) -> bool:
+    with database.transaction() as session:
+        promised = payments.give_back_again(session, payment_id)
+    return promised is None or _given(database, provider, [promised.id])
+
+
 def mended(difference: Difference) -> bool:
     """Do what is safe about a difference; whether that was enough."""
     try:
         return difference.mend is not None and difference.mend()
-    except Unavailable:
+    except (Unavailable, LookupError):  # what the provider has no word about stays open
         return False

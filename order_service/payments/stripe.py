@@ -6,6 +6,7 @@ Our key is both Stripe's idempotency key, which is forgotten after a day, and th
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ import stripe
 from common.errors import BadRequest, Unavailable
 from common.telemetry import get_logger
 from order_service.domain.totals import ZERO
+from order_service.doubt import Doubt
 from order_service.models import RefundStatus
 from order_service.payments.provider import BadSignature, Charge, Entry, Notice, Return
 
@@ -25,7 +27,10 @@ METADATA = "bookstore_payment"
 REFUND_METADATA = "bookstore_refund"
 SIGNATURE_HEADER = "Stripe-Signature"
 TOLERANCE_SECONDS = 300
+TRIES = 2
+SULK_SECONDS = 5.0
 CLOCK_SKEW = timedelta(minutes=5)
+CONFIRMED_WITHIN = timedelta(minutes=5)
 PAGE = 100
 GENERIC = "generic_decline"
 """Stripe's word for a bank that gave no reason: then the code says more."""
@@ -44,12 +49,14 @@ class Stripe:
     keys_last: timedelta | None = timedelta(hours=20)
 
     def __init__(self, api_key: str, webhook_secret: str, *, api_url: str, timeout: float) -> None:
-        """`timeout` is in seconds, for each of two tries."""
+        """`timeout` is in seconds, for each of the tries."""
         self._webhook_secret = webhook_secret
+        self._timeout = timeout
+        self._doubt = Doubt(SULK_SECONDS)
         client = stripe.StripeClient(
             api_key,
             base_addresses={"api": api_url},
-            max_network_retries=1,
+            max_network_retries=TRIES - 1,
             http_client=stripe.RequestsClient(timeout=timeout),
         )
         self._intents, self._refunds = client.v1.payment_intents, client.v1.refunds
@@ -70,7 +77,7 @@ class Stripe:
             **_paid_with(method),
         }
         try:
-            with _reachable():
+            with self._reachable():
                 return _charge(self._intents.create(wanted, {"idempotency_key": key}))
         except stripe.CardError as error:
             return _declined(error)
@@ -79,7 +86,7 @@ class Stripe:
 
     def refund(self, key: str, reference: str, amount: Decimal, currency: str) -> Return:
         try:
-            with _reachable():
+            with self._reachable():
                 made = self._refund_made(key, reference) or self._refunds.create(
                     {
                         "payment_intent": reference,
@@ -100,7 +107,7 @@ class Stripe:
 
     def look_up(self, reference: str) -> Entry | None:
         try:
-            with _reachable():
+            with self._reachable():
                 intent = self._intents.retrieve(reference, {"expand": ["latest_charge"]})
         except stripe.InvalidRequestError:
             return None
@@ -112,7 +119,7 @@ class Stripe:
     def entries(self, since: datetime) -> Iterator[Entry]:
         created = {"gte": int((since - CLOCK_SKEW).timestamp())}
         wanted: Any = {"created": created, "limit": PAGE, "expand": ["data.latest_charge"]}
-        with _reachable():
+        with self._reachable():
             page = self._intents.list(wanted)
             for intent in page.auto_paging_iter():
                 if entry := _entry(intent):
@@ -123,7 +130,7 @@ class Stripe:
             stripe.WebhookSignature.verify_header(
                 payload, headers.get(SIGNATURE_HEADER), self._webhook_secret, TOLERANCE_SECONDS
             )
-        except (stripe.SignatureVerificationError, UnicodeDecodeError):
+        except (stripe.SignatureVerificationError, UnicodeDecodeError, TypeError):  # TypeError: beyond ASCII
             raise BadSignature("The signature is missing, wrong or too old.") from None
         try:
             event = orjson.loads(payload)
@@ -133,9 +140,25 @@ class Stripe:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise BadRequest("This is not an event of Stripe.") from None
 
+    @contextmanager
+    def _reachable(self) -> Iterator[None]:
+        """Raises Unavailable when Stripe cannot be asked, and at once where it has lately kept others waiting."""
+        if not self._doubt.may_wait():
+            raise Unavailable("The payment provider does not answer.")
+        since, in_vain = time.monotonic(), False
+        try:
+            with _reached():
+                yield
+        except Unavailable:
+            in_vain = time.monotonic() - since >= TRIES * self._timeout
+            raise
+        finally:
+            self._doubt.tell(in_vain=in_vain)
+            self._doubt.done()
+
 
 @contextmanager
-def _reachable() -> Iterator[None]:
+def _reached() -> Iterator[None]:
     """Stripe's word about a request passes; that it could not be asked, or is not sure, becomes Unavailable."""
     try:
         yield
@@ -159,11 +182,16 @@ def _paid_with(method: str) -> dict[str, Any]:
 def _charge(intent: stripe.PaymentIntent) -> Charge:
     if intent.status == "succeeded":
         return Charge(intent.id)
-    if intent.status == "processing":
-        return Charge(intent.id, is_pending=True)
     error = intent.last_payment_error
+    if intent.status == "processing" or (error is None and _is_being_confirmed(intent)):
+        return Charge(intent.id, is_pending=True)
     reason = _reason(getattr(error, "decline_code", None), getattr(error, "code", None))
     return Charge(intent.id, reason if error else intent.status)
+
+
+def _is_being_confirmed(intent: stripe.PaymentIntent) -> bool:
+    """Made, and the bank not asked yet: `payment_intent.created` may be here before the charge's answer."""
+    return intent.status != "canceled" and time.time() - intent.created < CONFIRMED_WITHIN.total_seconds()
 
 
 def _reason(decline_code: str | None, code: str | None) -> str:

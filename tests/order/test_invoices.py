@@ -13,6 +13,7 @@ import pytest
 from common.db import Database
 from common.ids import new_id
 from order_service import invoice_pdf, packing_slip_pdf
+from order_service.domain import invoices
 from order_service.models import Invoice, Order, OrderItem
 from order_service.pdf import Document
 from tests.order.shop import Shop
@@ -52,6 +53,33 @@ def test_each_refund_has_its_credit_note(shop: Shop, book: UUID) -> None:
     other = shop.paid(book)
     assert shop.get(f"/orders/{order_id}/documents/CN-000002").data[:5] == b"%PDF-"
     assert shop.get(f"/orders/{other}/documents/CN-000002").status_code == 404
+
+
+def test_the_tax_in_all_credit_notes_is_the_tax_of_the_order(shop: Shop, database: Database, book: UUID) -> None:
+    order_id = shop.paid(book)
+    for _ in range(2):
+        shop.post(f"/orders/{order_id}/refund", {"amount": "6.00"}, staff=True)
+    shop.post(f"/orders/{order_id}/refund", staff=True)
+    order = Order(total=Decimal("12.99"), tax=Decimal("2.07"))
+    with database.read() as session:
+        _, *notes = invoices.documents(session, UUID(order_id))
+        before = [invoices.credited_before(session, note) for note in notes]
+    assert before == [Decimal("0.00"), Decimal("6.00"), Decimal("12.00")]
+    taxes = [invoice_pdf.contained_tax(order, note.amount, given) for note, given in zip(notes, before, strict=True)]
+    assert sum(taxes) == order.tax
+
+
+def test_halves_of_an_odd_tax_lose_no_cent() -> None:
+    order, half = Order(total=Decimal("1.00"), tax=Decimal("0.05")), Decimal("0.50")
+    first, second = (invoice_pdf.contained_tax(order, half, given) for given in (Decimal("0.00"), half))
+    assert (first, second) == (Decimal("0.03"), Decimal("0.02"))
+
+
+@pytest.mark.parametrize(
+    ("rate", "written"), [("8.8750", "8.875 %"), ("20.0000", "20 %"), ("0", "0 %"), ("100.0000", "100 %")]
+)
+def test_a_rate_is_written_as_it_was_set(rate: str, written: str) -> None:
+    assert invoice_pdf.percent(Order(tax_rate=Decimal(rate))) == written
 
 
 def test_an_order_paid_before_there_were_invoices_gets_one(shop: Shop, database: Database, book: UUID) -> None:

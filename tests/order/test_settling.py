@@ -28,6 +28,8 @@ from tests.order.conftest import told
 from tests.order.shop import Shop
 from tests.support.database import deliver, emitted
 
+PRICE = Decimal("12.99")
+
 
 class Provider(Simulator):
     """A simulator that can be away, and at which something may happen right before and after a charge."""
@@ -136,6 +138,15 @@ def test_a_payment_overtaken_by_a_cancellation_is_a_conflict(shop: Shop, provide
     assert (order["status"], order["payment"]["refunded"]) == ("CANCELLED", "12.99")
 
 
+def test_the_attempt_that_brought_the_money_is_shown_whatever_clock_made_its_id(
+    shop: Shop, database: Database, book: UUID
+) -> None:
+    order_id = shop.confirmed(book)
+    shop.pay(order_id, "tok_chargeDeclined")
+    change(database, "UPDATE payments SET id = 'ffffffff-ffff-7fff-bfff-ffffffffffff'")
+    assert shop.pay(order_id).json["payment"]["status"] == "SUCCEEDED"
+
+
 def test_what_is_charged_for_an_attempt_that_was_given_up_meanwhile_goes_back(
     shop: Shop, database: Database, config: OrderConfig, provider: Provider, book: UUID
 ) -> None:
@@ -151,7 +162,7 @@ def test_what_is_charged_for_an_attempt_that_was_given_up_meanwhile_goes_back(
     order = shop.get(f"/orders/{order_id}").json
     assert (order["status"], order["payment"]["failure"]) == ("CANCELLED", "abandoned")
     (entry,) = provider.entries(utcnow() - timedelta(hours=1))
-    assert (entry.captured, entry.kept) == (Decimal("12.99"), Decimal(0))
+    assert (entry.captured, entry.kept) == (PRICE, Decimal(0))
 
 
 def test_an_attempt_that_cannot_be_finished_does_not_hold_up_the_others(

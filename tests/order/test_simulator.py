@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,7 @@ from order_service.commands import reconcile
 from order_service.config import OrderConfig
 from order_service.domain import payments
 from order_service.payments import simulated_webhooks, simulator
+from order_service.payments.provider import Entry
 from order_service.payments.signatures import sign
 from order_service.payments.simulator import SIGNATURE_HEADER, Simulator
 from order_service.timers import finish_payments
@@ -171,6 +173,29 @@ def test_each_difference_is_shown_and_what_is_safe_is_mended(
     assert reconciled("--since", tomorrow).exit_code == 0
 
 
+def test_what_happens_while_the_books_are_compared_is_no_difference(
+    shop: Shop, database: Database, reconciled: Any, monkeypatch: pytest.MonkeyPatch, book: UUID
+) -> None:
+    given, promised = shop.paid(book), shop.paid(book)
+    listed = Simulator.entries
+
+    def meanwhile(self: Simulator, since: datetime) -> Iterator[Entry]:
+        entries = list(listed(self, since))
+        for order_id in (given, promised):
+            shop.post(f"/admin/orders/{order_id}/refund", {"amount": "5.00"}, staff=True)
+        change(
+            database,
+            "UPDATE refunds SET status = 'PENDING' FROM payments p WHERE p.id = payment_id AND p.order_id = :id",
+            id=promised,
+        )
+        yield from entries
+
+    monkeypatch.setattr(Simulator, "entries", meanwhile)
+    age_of_ours(database)
+    result = reconciled()
+    assert (result.exit_code, result.output) == (0, "our payments and the provider's agree\n")
+
+
 def test_an_open_refund_is_carried_out(
     shop: Shop, database: Database, reconciled: Any, book: UUID, config: OrderConfig
 ) -> None:
@@ -182,3 +207,33 @@ def test_an_open_refund_is_carried_out(
     assert reconciled().exit_code == 1
     assert reconciled("--fix").exit_code == 0
     assert reconciled().exit_code == 0
+
+
+def test_money_that_could_not_be_given_back_for_a_cancelled_order_is_promised_again(
+    shop: Shop, database: Database, config: OrderConfig, reconciled: Any, book: UUID
+) -> None:
+    order_id = shop.confirmed(book)
+    shop.pay(order_id, "tok_pending")
+    shop.post(f"/orders/{order_id}/cancel")
+    age(database)
+    finish_payments(database, config)
+    change(database, "UPDATE refunds SET status = 'FAILED'")
+    change(database, "UPDATE payments SET refunded = 0")
+    assert reconciled().output.startswith("not given back")
+    assert reconciled("--fix").exit_code == 0
+    order = shop.get(f"/orders/{order_id}").json
+    assert (order["status"], order["payment"]["refunded"]) == ("CANCELLED", "12.99")
+    assert reconciled().exit_code == 0
+
+
+def test_a_charge_of_which_nobody_knows_any_more_does_not_hold_up_the_others(
+    shop: Shop, database: Database, reconciled: Any, book: UUID
+) -> None:
+    forgotten, lost = shop.confirmed(book), shop.confirmed(book)
+    shop.pay(forgotten, "tok_pending")
+    shop.pay(lost, "tok_lostAnswer")
+    change(database, "DELETE FROM simulated_charges WHERE settles_at IS NOT NULL")
+    age(database)
+    result = reconciled("--fix")
+    assert (result.exit_code, result.output.splitlines()[-1]) == (1, "1 differences")
+    assert shop.status(lost) == "PAID"

@@ -162,6 +162,19 @@ def test_an_order_that_expires_holds_nothing_while_another_waits(
     assert len(shop.get("/cart").json["items"]) == 1
 
 
+def test_an_order_that_cannot_be_cancelled_does_not_hold_up_the_others(
+    shop: Shop, database: Database, config: OrderConfig, book: UUID
+) -> None:
+    stuck, sound = shop.confirmed(book), shop.confirmed(book)
+    with database.transaction() as session:
+        session.execute(text("UPDATE orders SET currency = 'EUR' WHERE id = :id"), {"id": stuck})
+        full = "SELECT now() AT TIME ZONE 'UTC', 'EUR', 'unpaid', 1, 99999999999999.99"
+        session.execute(text(f"INSERT INTO daily_cancellations (day, currency, reason, orders, amount) {full}"))
+    overdue(database)
+    expire_orders(database, config)
+    assert (shop.status(stuck), shop.status(sound)) == ("CONFIRMED", "CANCELLED")
+
+
 def attempt(database: Database, order_id: str) -> UUID:
     """A payment whose process died before it heard the provider's answer."""
     with database.transaction() as session:

@@ -62,6 +62,8 @@ class StripeStandIn:
         intent["status"] = status
         if status == "succeeded":
             intent["amount_received"] = intent["amount"]
+        elif status == "requires_payment_method":
+            intent["last_payment_error"] = {"code": "payment_method_bank_account_closed", "type": "card_error"}
 
     def event(self, about: dict[str, Any], kind: str, event_id: str = "evt_1", at: int | None = None) -> Any:
         """A webhook as (body, headers)."""
