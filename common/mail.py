@@ -10,6 +10,7 @@ was written.
 from __future__ import annotations
 
 import smtplib
+import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -212,7 +213,10 @@ def _message(row: Any, sender: str) -> EmailMessage:
 
 
 class SmtpMailer:
-    """smtp://user:password@host:port, smtps:// for TLS from the start; STARTTLS is used where it is offered."""
+    """smtp://user:password@host:port, smtps:// for TLS from the start; STARTTLS is used where it is offered.
+
+    A certificate must be good for smtps, and for STARTTLS when a password follows; else a relay may sign its own.
+    """
 
     is_repeatable = False
 
@@ -239,13 +243,14 @@ class SmtpMailer:
 
     def _connect(self) -> smtplib.SMTP:
         host, url = self._url.hostname or "localhost", self._url
+        verified = ssl.create_default_context()  # smtplib by itself looks at no certificate
         if url.scheme == "smtps":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(host, url.port or 465, timeout=TIMEOUT_SECONDS)
+            server: smtplib.SMTP = smtplib.SMTP_SSL(host, url.port or 465, timeout=TIMEOUT_SECONDS, context=verified)
         else:
             server = smtplib.SMTP(host, url.port or 25, timeout=TIMEOUT_SECONDS)
             server.ehlo()
             if server.has_extn("starttls"):
-                server.starttls()
+                server.starttls(context=verified if url.username else None)
         if url.username:
             server.login(unquote(url.username), unquote(url.password or ""))
         return server
