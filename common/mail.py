@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import smtplib
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -134,6 +134,11 @@ def post(session: Session, *, key: str, to: str, template: Template, context: Ma
 def forget(session: Session, recipient: str) -> None:
     """Remove what was written to somebody, sent or not."""
     session.execute(delete(table).where(table.c.recipient == recipient))
+
+
+def forget_all(session: Session, keys: Collection[str]) -> None:
+    """Remove the mails with these keys, sent or not."""
+    session.execute(delete(table).where(table.c.key.in_(keys)))
 
 
 def remove_old(session: Session, before: datetime) -> int:

@@ -80,7 +80,7 @@ def write(session: Session, kind: str, subject_id: UUID, public_url: str) -> Non
     owed.written_at = utcnow()
     template = mail.Template("order_service", kind)
     known = {"username": reader.name, "link": f"{public_url}/cart?prebook={subject_id}"}
-    mail.post(session, key=f"{kind}:{subject_id}", to=reader.email, template=template, context=known | context)
+    mail.post(session, key=_key(kind, subject_id), to=reader.email, template=template, context=known | context)
 
 
 def put_off(session: Session, kind: str, subject_id: UUID) -> None:
@@ -96,6 +96,16 @@ def give_up(session: Session) -> None:
     """Forget those whose reader never became known."""
     too_late = OwedLetter.created_at < utcnow() - GIVEN_UP_AFTER
     session.execute(delete(OwedLetter).where(OwedLetter.written_at.is_(None), too_late))
+
+
+def erase(session: Session, user_id: UUID) -> None:
+    """Forget what is owed to somebody and what they were written, to an address that they had before too."""
+    gone = delete(OwedLetter).where(OwedLetter.user_id == user_id).returning(OwedLetter.kind, OwedLetter.subject_id)
+    mail.forget_all(session, [_key(kind, subject_id) for kind, subject_id in session.execute(gone)])
+
+
+def _key(kind: str, subject_id: UUID) -> str:
+    return f"{kind}:{subject_id}"
 
 
 def _of_order(session: Session, order_id: UUID) -> dict[str, Any]:
