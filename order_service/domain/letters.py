@@ -18,7 +18,18 @@ from sqlalchemy.orm import Session
 from common import mail
 from common.db import utcnow
 from order_service.domain import views
-from order_service.models import Book, Customer, Order, OwedLetter, Payment, Prebooking, PrebookStatus, Refund, Status
+from order_service.models import (
+    Book,
+    Customer,
+    Invoice,
+    Order,
+    OwedLetter,
+    Payment,
+    Prebooking,
+    PrebookStatus,
+    Refund,
+    Status,
+)
 
 BATCH = 50
 AGAIN_AFTER = timedelta(minutes=5)
@@ -122,9 +133,15 @@ def _of_order(session: Session, order_id: UUID) -> dict[str, Any]:
 
 
 def _of_refund(session: Session, refund_id: UUID) -> dict[str, Any] | None:
-    refunds = select(Refund.amount, Payment.order_id).join(Payment, Payment.id == Refund.payment_id)
+    refunds = (
+        select(Refund.amount, Payment.order_id, Invoice.number.label("credit_note"))
+        .join(Payment, Payment.id == Refund.payment_id)
+        .outerjoin(Invoice, Invoice.refund_id == Refund.id)
+    )
     found = session.execute(refunds.where(Refund.id == refund_id)).one_or_none()
-    return _of_order(session, found.order_id) | {"amount": found.amount} if found else None
+    if found is None:
+        return None
+    return _of_order(session, found.order_id) | {"amount": found.amount, "credit_note": found.credit_note}
 
 
 def _of_prebooking(session: Session, prebooking_id: UUID) -> dict[str, Any] | None:
