@@ -15,7 +15,9 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.header import Header
 from email.message import EmailMessage
+from email.policy import EmailPolicy
 from email.utils import formatdate
 from functools import lru_cache
 from pathlib import Path
@@ -207,8 +209,20 @@ def _mark(database: Database, id: UUID, **values: Any) -> None:
         session.execute(update(table).where(table.c.id == id).values(values))
 
 
+class _Folding(EmailPolicy):
+    """Python's own, but for subjects in other letters than ASCII, where it loses spaces between the lines."""
+
+    def fold(self, name: str, value: str) -> str:
+        if name.lower() != "subject" or value.isascii():
+            return super().fold(name, value)
+        return f"{name}: {Header(value, 'utf-8', header_name=name).encode(linesep=self.linesep)}{self.linesep}"
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        return self.fold(name, value).encode("ascii")
+
+
 def _message(row: Any, sender: str) -> EmailMessage:
-    message = EmailMessage()
+    message = EmailMessage(_Folding())
     message["From"], message["To"], message["Subject"] = sender, row.recipient, row.subject
     message["Date"] = formatdate(row.created_at.timestamp())
     message["Message-ID"] = f"<{row.id}@{sender.rpartition('@')[2].rstrip('>') or 'localhost'}>"

@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
+from email.policy import default
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -250,6 +251,24 @@ def test_a_title_cannot_break_a_subject(posted: Database, smtp: SmtpServer, end:
         )
     mail.send_due(posted, mail.SmtpMailer(smtp.url), SENDER)
     assert message_from_bytes(smtp.taken[0])["Subject"] == "Back: Poi son"
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "It is here: Les histoire Война Misérables Война große de of 'über' quick Война in 物語",
+        "It is here: 戦争と平和 " * 20 + "🎉",
+        "It is here: A title in plain letters that is so long that it takes more than a single line of a header",
+    ],
+)
+def test_a_long_subject_keeps_its_words_apart(posted: Database, smtp: SmtpServer, tmp_path: Path, subject: str) -> None:
+    with posted.transaction() as session:
+        session.execute(update(mail.table).values(subject=subject.strip()))
+    mail.send_due(posted, mail.SmtpMailer(smtp.url), SENDER)
+    mail.FolderMailer(tmp_path).send(mail._message(state(posted), SENDER))
+    for sent in (*smtp.taken, *(file.read_bytes() for file in tmp_path.iterdir())):
+        assert message_from_bytes(sent, policy=default)["Subject"] == subject.strip()
+        assert max(map(len, sent.splitlines())) <= 998
 
 
 def test_a_mail_that_cannot_be_written_does_not_keep_the_others(posted: Database, smtp: SmtpServer) -> None:
