@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, Select, Text, cast, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -107,6 +107,13 @@ def give_up(session: Session) -> None:
     """Forget those whose reader never became known."""
     too_late = OwedLetter.created_at < utcnow() - GIVEN_UP_AFTER
     session.execute(delete(OwedLetter).where(OwedLetter.written_at.is_(None), too_late))
+
+
+def written_to(user_id: UUID) -> Select[Any]:
+    """The mails to somebody that are still kept, the first one first."""
+    key = OwedLetter.kind + ":" + cast(OwedLetter.subject_id, Text)
+    kept = select(*(mail.table.c[name] for name in ("recipient", "subject", "text", "created_at", "sent_at")))
+    return kept.join(OwedLetter, mail.table.c.key == key).where(OwedLetter.user_id == user_id).order_by(mail.table.c.id)
 
 
 def erase(session: Session, user_id: UUID) -> None:

@@ -31,7 +31,9 @@ def test_all_that_is_held_about_a_person(shop: Shop, book: UUID) -> None:
     assert [each["quantity"] for each in held["cart"]] == [2]
 
 
-def test_an_erased_persons_orders_stay_without_a_name(shop: Shop, book: UUID, database: Database) -> None:
+def test_an_erased_persons_orders_stay_without_a_name(
+    shop: Shop, book: UUID, database: Database, config: OrderConfig
+) -> None:
     address = {"name": "Ada", "line1": "1 Elm St", "city": "Town", "postal_code": "1", "country": "US"}
     lines = [{"book_id": str(book), "quantity": 1}]
     order_id = shop.post("/orders", {"items": lines, "shipping_address": address}).json["id"]
@@ -42,8 +44,11 @@ def test_an_erased_persons_orders_stay_without_a_name(shop: Shop, book: UUID, da
     deliver(database, HANDLERS, UserRegistered(user_id=shop.user_id, username="Ada", email="a@b.c", role="customer"))
     assert shop.post("/wishlist", {"book_id": str(book)}).status_code == 201
     assert shop.post("/prebooks", {"book_id": str(gone.book_id), "quantity": 1}).status_code == 201
+    shop.reserved(order_id)
+    write_letters(database, config)
     before = shop.client.get(f"/internal/users/{shop.user_id}/data", headers=SERVICE).json
     assert all(before.values())
+    assert [(each["recipient"], "1 Elm St" in each["text"]) for each in before["mails"]] == [("a@b.c", True)]
     for _ in range(2):
         deliver(database, HANDLERS, UserErased(user_id=shop.user_id))
     held = shop.client.get(f"/internal/users/{shop.user_id}/data", headers=SERVICE).json
