@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -111,9 +111,11 @@ def _from_calendar(*, days: bool) -> BeforeValidator:
             raise ValueError("must be a date or a time such as 2026-01-31T12:00:00Z")
         is_day = days and _DATE.fullmatch(value.strip())
         try:
-            return (_DAY if is_day else _MOMENT).validate_python(value)
+            return _DAY.validate_python(value) if is_day else _MOMENT.validate_python(value).astimezone(UTC)
         except ValidationError as error:
             raise ValueError(error.errors()[-1]["msg"]) from None
+        except OverflowError:  # kept, it would be of a year that cannot be read again
+            raise ValueError("must be in the years 1 to 9999 in UTC") from None
 
     return BeforeValidator(parse)
 
@@ -123,9 +125,9 @@ _DAY: TypeAdapter[Any] = TypeAdapter(date)
 _MOMENT: TypeAdapter[Any] = TypeAdapter(AwareDatetime)
 
 Moment = Annotated[AwareDatetime, _from_calendar(days=False)]
-"""A time with its offset, as it is sent to us."""
+"""A time with its offset, as it is sent to us; in UTC from here on."""
 Day = Annotated[date | AwareDatetime, _from_calendar(days=True)]
-"""A date, or a time with its offset, as it is sent to us."""
+"""A date, or a time with its offset, as it is sent to us; a time is in UTC from here on."""
 
 
 def _flag(value: Any) -> Any:

@@ -14,6 +14,7 @@ from flask.json.provider import JSONProvider
 from pydantic import BaseModel
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 from werkzeug.local import LocalProxy
 
@@ -176,6 +177,7 @@ def _handle_errors(app: Application) -> None:
     app.register_error_handler(HTTPException, _render_http_error)
     app.register_error_handler(DBAPIError, _render_database_error)
     app.register_error_handler(PoolTimeout, _render_database_error)
+    app.register_error_handler(StaleDataError, _render_stale)
     app.register_error_handler(Exception, _render_unexpected)
 
 
@@ -212,6 +214,10 @@ def _render_database_error(error: DBAPIError | PoolTimeout) -> Response:
         log.warning("database_unavailable", error=type(error).__name__)
         return _render_domain_error(Unavailable("The database cannot be reached; try again."))
     return _render_unexpected(error)
+
+
+def _render_stale(_error: StaleDataError) -> Response:
+    return _render_domain_error(Conflict("What was to be changed is gone."))
 
 
 def _render_unexpected(error: Exception) -> Response:

@@ -28,6 +28,7 @@ from sqlalchemy import (
     and_,
     delete,
     func,
+    not_,
     select,
     text,
     update,
@@ -120,7 +121,7 @@ class Dispatcher:
         try:
             reach("handler.before_effect")
             self._apply(session, row)
-            session.execute(_of(row).values(handled_at=utcnow(), attempts=row.attempts + 1, error=None))
+            session.execute(_of(row).values(attempts=row.attempts + 1, error=None, **self._what_is_left(row)))
             reach("handler.before_commit")
             session.commit()
         except Exception as error:
@@ -137,6 +138,12 @@ class Dispatcher:
         event_type, handler = known
         handler(session, event_type.model_validate_json(row.body))
         session.flush()
+
+    def _what_is_left(self, row: Row[Any]) -> dict[str, datetime]:
+        """Nothing: it was handled. Or, of an event that is to be handled once more, the time for that."""
+        known = self._handlers.get(row.name)
+        again_at = known and known[0].again_after and row.received_at + known[0].again_after
+        return {"due_at": again_at} if again_at and again_at > utcnow() else {"handled_at": utcnow()}
 
     def _put_off(self, row: Row[Any], error: Exception) -> None:
         """Try again later, or set it aside: at once when it cannot even be read."""
@@ -215,8 +222,9 @@ def discard(session: Session, ids: Sequence[UUID]) -> int:
 
 
 def lag(session: Session) -> tuple[int, int]:
-    """How many events are open, and how many are dead."""
-    opened = session.scalar(select(func.count()).select_from(table).where(_open(table))) or 0
+    """How many events wait to be handled, and how many are dead. What is handled once more, later, waits for nobody."""
+    had_effect = and_(table.c.attempts > 0, table.c.error.is_(None))
+    opened = session.scalar(select(func.count()).select_from(table).where(_open(table), not_(had_effect))) or 0
     dead = session.scalar(select(func.count()).select_from(table).where(table.c.dead_at.is_not(None))) or 0
     return opened, dead
 

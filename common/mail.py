@@ -10,11 +10,14 @@ was written.
 from __future__ import annotations
 
 import smtplib
-from collections.abc import Mapping
+import ssl
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.header import Header
 from email.message import EmailMessage
+from email.policy import EmailPolicy
 from email.utils import formatdate
 from functools import lru_cache
 from pathlib import Path
@@ -135,6 +138,11 @@ def forget(session: Session, recipient: str) -> None:
     session.execute(delete(table).where(table.c.recipient == recipient))
 
 
+def forget_all(session: Session, keys: Collection[str]) -> None:
+    """Remove the mails with these keys, sent or not."""
+    session.execute(delete(table).where(table.c.key.in_(keys)))
+
+
 def remove_old(session: Session, before: datetime) -> int:
     """Remove a batch of what was written before and will not be sent any more; returns how many."""
     is_over = table.c.sent_at.is_not(None) | table.c.failed_at.is_not(None) | table.c.claimed_at.is_not(None)
@@ -201,8 +209,20 @@ def _mark(database: Database, id: UUID, **values: Any) -> None:
         session.execute(update(table).where(table.c.id == id).values(values))
 
 
+class _Folding(EmailPolicy):
+    """Python's own, but for subjects in other letters than ASCII, where it loses spaces between the lines."""
+
+    def fold(self, name: str, value: str) -> str:
+        if name.lower() != "subject" or value.isascii():
+            return super().fold(name, value)
+        return f"{name}: {Header(value, 'utf-8', header_name=name).encode(linesep=self.linesep)}{self.linesep}"
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        return self.fold(name, value).encode("ascii")
+
+
 def _message(row: Any, sender: str) -> EmailMessage:
-    message = EmailMessage()
+    message = EmailMessage(_Folding())
     message["From"], message["To"], message["Subject"] = sender, row.recipient, row.subject
     message["Date"] = formatdate(row.created_at.timestamp())
     message["Message-ID"] = f"<{row.id}@{sender.rpartition('@')[2].rstrip('>') or 'localhost'}>"
@@ -212,7 +232,10 @@ def _message(row: Any, sender: str) -> EmailMessage:
 
 
 class SmtpMailer:
-    """smtp://user:password@host:port, smtps:// for TLS from the start; STARTTLS is used where it is offered."""
+    """smtp://user:password@host:port, smtps:// for TLS from the start; STARTTLS is used where it is offered.
+
+    A certificate must be good for smtps, and for STARTTLS when a password follows; else a relay may sign its own.
+    """
 
     is_repeatable = False
 
@@ -239,13 +262,14 @@ class SmtpMailer:
 
     def _connect(self) -> smtplib.SMTP:
         host, url = self._url.hostname or "localhost", self._url
+        verified = ssl.create_default_context()  # smtplib by itself looks at no certificate
         if url.scheme == "smtps":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(host, url.port or 465, timeout=TIMEOUT_SECONDS)
+            server: smtplib.SMTP = smtplib.SMTP_SSL(host, url.port or 465, timeout=TIMEOUT_SECONDS, context=verified)
         else:
             server = smtplib.SMTP(host, url.port or 25, timeout=TIMEOUT_SECONDS)
             server.ehlo()
             if server.has_extn("starttls"):
-                server.starttls()
+                server.starttls(context=verified if url.username else None)
         if url.username:
             server.login(unquote(url.username), unquote(url.password or ""))
         return server

@@ -1,5 +1,6 @@
 """What the auth service publishes, keyed by user."""
 
+from datetime import timedelta
 from typing import ClassVar
 from uuid import UUID
 
@@ -40,6 +41,10 @@ class UserReactivated(_UserEvent):
 
 
 class UserErased(_UserEvent):
-    """The person asked to be forgotten: remove or anonymise what is held about them."""
+    """The person asked to be forgotten: remove or anonymise what is held about them.
+
+    Their last token is refused within a second, and what was asked with it may be under way: that is forgotten later.
+    """
 
     name: ClassVar[str] = "auth.user_erased.v1"
+    again_after: ClassVar[timedelta | None] = timedelta(seconds=30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -18,6 +19,8 @@ class Event(BaseModel):
     key_field: ClassVar[str]
     urgent: ClassVar[bool] = False
     """Whether somebody waits for it: urgent events overtake others, so all events of one key must agree."""
+    again_after: ClassVar[timedelta | None] = None
+    """So long after it came it is handled once more, by handlers that bear it: until then, what it ends may go on."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

@@ -18,6 +18,8 @@ ROUTES = (
     ("orders", "orders.order_paid.v1", "reviews"),
     ("orders", "orders.order_cancelled.v1", "catalog"),
     ("orders", "orders.order_refunded.v1", "catalog"),
+    ("orders", "orders.order_refunded.v1", "reviews"),
+    ("catalog", "catalog.stock_changed.v1", "orders"),
     ("catalog", "catalog.stock_reserved.v1", "orders"),
     ("catalog", "catalog.stock_rejected.v1", "orders"),
     ("auth", "auth.user_registered.v1", "catalog"),
@@ -80,6 +82,14 @@ WHERE r.status = 'SUCCEEDED' AND NOT EXISTS (SELECT FROM orders.mail m WHERE m.k
 MAILS = "SELECT id::text FROM orders.mail WHERE created_at >= %s"
 UNSENT_MAILS = """
 SELECT count(*) FROM orders.mail WHERE sent_at IS NULL AND failed_at IS NULL AND claimed_at IS NULL"""
+UNTRUE_BOOKS = """
+SELECT count(*) FROM catalog.books b LEFT JOIN orders.books copy ON copy.book_id = b.id
+WHERE b.id = ANY(%s::uuid[])
+AND (copy.available, copy.price) IS DISTINCT FROM (b.on_hand - b.reserved, b.price)"""
+UNTRUE_PURCHASES = """
+SELECT count(*) FROM ours JOIN orders.order_items i ON i.order_id = ours.id
+LEFT JOIN reviews.purchases p ON p.order_id = ours.id AND p.book_id = i.book_id AND p.withdrawn_at IS NULL
+WHERE (ours.status IN ('PAID', 'SHIPPED', 'DELIVERED')) <> (p.order_id IS NOT NULL)"""
 UNDECIDED = "SELECT count(*) FROM ours WHERE status = 'PENDING'"
 STATUSES = "SELECT id::text, status FROM ours"
 PRICES = """
@@ -119,7 +129,8 @@ class Ledger:
         )
 
     def lines(self, wanted: int, placed: Mapping[str, str]) -> list[Line]:
-        return [*self._orders(wanted, placed), *self._events(), *self._stock(), *self._money(), *self._mails()]
+        orders, rest = self._orders(wanted, placed), (self._events, self._stock, self._copies, self._money, self._mails)
+        return [*orders, *(line for lines in rest for line in lines())]
 
     def _count(self, statement: str) -> int:
         return int(self._of_ours(statement)[0][0])
@@ -180,6 +191,14 @@ class Ledger:
         return [
             Line("copies oversold", oversold, oversold != 0),
             Line("books with wrong stock", f"{wrong} of {len(rows)}", wrong != 0),
+        ]
+
+    def _copies(self) -> list[Line]:
+        """What others keep of these books and of who bought them: news that had no effect are lost as well."""
+        ((books,),), purchases = self.query(UNTRUE_BOOKS, list(self.books)), self._count(UNTRUE_PURCHASES)
+        return [
+            Line("books known wrongly", books, books != 0),
+            Line("purchases known wrongly", purchases, purchases != 0),
         ]
 
     def _money(self) -> list[Line]:

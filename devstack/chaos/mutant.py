@@ -117,6 +117,12 @@ def publish_before_commit() -> None:
     outbox.record_all = hasty
 
 
+def unheeded_news() -> None:
+    """News of the stock are handled, and nothing comes of it."""
+    books: Any = importlib.import_module("order_service.domain.books")
+    books.take_over_stock = lambda *_: None
+
+
 def forgotten_mail() -> None:
     """What nobody has sent counts as sent."""
     mail.FolderMailer.send = lambda *_: None  # type: ignore[method-assign]
@@ -130,6 +136,7 @@ BUGS: dict[str, Callable[[], None]] = {
     "ack-before-commit": ack_before_commit,
     "no-confirms": no_confirms,
     "publish-before-commit": publish_before_commit,
+    "unheeded-news": unheeded_news,
     "forgotten-mail": forgotten_mail,
 }
 

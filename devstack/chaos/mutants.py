@@ -71,6 +71,7 @@ MUTANTS = {
             struck="SELECT count(*) FROM catalog.reservations r WHERE created_at >= %s"
             " AND NOT EXISTS (SELECT FROM orders.orders o WHERE o.id = r.order_id)",
         ),
+        Mutant("unheeded-news", "order-worker"),
         Mutant("forgotten-mail", "order-worker"),
         # The last, since the rule does not come back.
         Mutant(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -135,4 +135,4 @@ def _period(query: PeriodQuery) -> Period:
 
 def _day(given: Day | None) -> date | None:
     """A moment means the day that it is in."""
-    return given.astimezone(UTC).date() if isinstance(given, datetime) else given
+    return given.date() if isinstance(given, datetime) else given

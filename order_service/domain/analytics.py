@@ -37,7 +37,8 @@ class Period:
 
 def currency(session: Session) -> str:
     """The one that was sold in last."""
-    last = select(DailySales.currency).order_by(DailySales.day.desc(), DailySales.orders.desc()).limit(1)
+    sold = select(DailySales.currency).where(DailySales.orders > 0)  # a day may have nothing but refunds
+    last = sold.order_by(DailySales.day.desc(), DailySales.orders.desc()).limit(1)
     return session.scalar(last) or DEFAULT_CURRENCY
 
 

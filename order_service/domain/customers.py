@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from common import mail
 from order_service.models import Customer
 
 
@@ -16,10 +14,3 @@ def note(session: Session, user_id: UUID, name: str, email: str) -> None:
     values = {"name": name, "email": email}
     statement = insert(Customer).values(user_id=user_id, **values)
     session.execute(statement.on_conflict_do_update(index_elements=[Customer.user_id], set_=values))
-
-
-def erase(session: Session, user_id: UUID) -> None:
-    """Forget the address, and what was written to it."""
-    email = session.scalar(delete(Customer).where(Customer.user_id == user_id).returning(Customer.email))
-    if email is not None:
-        mail.forget(session, email)

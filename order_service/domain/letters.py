@@ -11,14 +11,25 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, Select, Text, cast, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common import mail
 from common.db import utcnow
 from order_service.domain import views
-from order_service.models import Book, Customer, Order, OwedLetter, Payment, Prebooking, PrebookStatus, Refund, Status
+from order_service.models import (
+    Book,
+    Customer,
+    Invoice,
+    Order,
+    OwedLetter,
+    Payment,
+    Prebooking,
+    PrebookStatus,
+    Refund,
+    Status,
+)
 
 BATCH = 50
 AGAIN_AFTER = timedelta(minutes=5)
@@ -80,7 +91,7 @@ def write(session: Session, kind: str, subject_id: UUID, public_url: str) -> Non
     owed.written_at = utcnow()
     template = mail.Template("order_service", kind)
     known = {"username": reader.name, "link": f"{public_url}/cart?prebook={subject_id}"}
-    mail.post(session, key=f"{kind}:{subject_id}", to=reader.email, template=template, context=known | context)
+    mail.post(session, key=_key(kind, subject_id), to=reader.email, template=template, context=known | context)
 
 
 def put_off(session: Session, kind: str, subject_id: UUID) -> None:
@@ -98,6 +109,23 @@ def give_up(session: Session) -> None:
     session.execute(delete(OwedLetter).where(OwedLetter.written_at.is_(None), too_late))
 
 
+def written_to(user_id: UUID) -> Select[Any]:
+    """The mails to somebody that are still kept, the first one first."""
+    key = OwedLetter.kind + ":" + cast(OwedLetter.subject_id, Text)
+    kept = select(*(mail.table.c[name] for name in ("recipient", "subject", "text", "created_at", "sent_at")))
+    return kept.join(OwedLetter, mail.table.c.key == key).where(OwedLetter.user_id == user_id).order_by(mail.table.c.id)
+
+
+def erase(session: Session, user_id: UUID) -> None:
+    """Forget what is owed to somebody and what they were written, to an address that they had before too."""
+    gone = delete(OwedLetter).where(OwedLetter.user_id == user_id).returning(OwedLetter.kind, OwedLetter.subject_id)
+    mail.forget_all(session, [_key(kind, subject_id) for kind, subject_id in session.execute(gone)])
+
+
+def _key(kind: str, subject_id: UUID) -> str:
+    return f"{kind}:{subject_id}"
+
+
 def _of_order(session: Session, order_id: UUID) -> dict[str, Any]:
     order = views.order(session, order_id)
     cancelled = [each["reason"] or "" for each in order["history"] if each["status"] == Status.CANCELLED]
@@ -112,9 +140,15 @@ def _of_order(session: Session, order_id: UUID) -> dict[str, Any]:
 
 
 def _of_refund(session: Session, refund_id: UUID) -> dict[str, Any] | None:
-    refunds = select(Refund.amount, Payment.order_id).join(Payment, Payment.id == Refund.payment_id)
+    refunds = (
+        select(Refund.amount, Payment.order_id, Invoice.number.label("credit_note"))
+        .join(Payment, Payment.id == Refund.payment_id)
+        .outerjoin(Invoice, Invoice.refund_id == Refund.id)
+    )
     found = session.execute(refunds.where(Refund.id == refund_id)).one_or_none()
-    return _of_order(session, found.order_id) | {"amount": found.amount} if found else None
+    if found is None:
+        return None
+    return _of_order(session, found.order_id) | {"amount": found.amount, "credit_note": found.credit_note}
 
 
 def _of_prebooking(session: Session, prebooking_id: UUID) -> dict[str, Any] | None:

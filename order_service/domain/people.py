@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Select, delete, null, select, update
 from sqlalchemy.orm import Session
 
-from order_service.domain import customers, prebooks, views
+from order_service.domain import letters, prebooks, views
 from order_service.domain.purchases import NOBODY
 from order_service.models import (
     Address,
@@ -18,7 +18,6 @@ from order_service.models import (
     HistoryEntry,
     IdempotencyKey,
     Order,
-    OwedLetter,
     Payment,
     Prebooking,
     PromotionUse,
@@ -37,6 +36,7 @@ def data(session: Session, user_id: UUID) -> dict[str, Any]:
     return {
         "orders": views.complete(session, [views.plain(row) for row in found]),
         "cart": [dict(row) for row in session.execute(cart.order_by(items.added_at)).mappings()],
+        "mails": [dict(row) for row in session.execute(letters.written_to(user_id)).mappings()],
         **{name: _rows(session, model, user_id) for name, model in _LISTED.items()},
     }
 
@@ -56,9 +56,9 @@ def erase(session: Session, user_id: UUID) -> None:
     """Cart, address book, wishes, letters and kept answers go; of the orders goes all that tells whose they were."""
     session.execute(delete(Cart).where(Cart.user_id == user_id))
     prebooks.erase(session, user_id)
-    for model in (Address, Wish, OwedLetter):
+    for model in (Address, Wish, Customer):
         session.execute(delete(model).where(model.user_id == user_id))
-    customers.erase(session, user_id)
+    letters.erase(session, user_id)
     session.execute(update(PromotionUse).where(PromotionUse.user_id == user_id).values(user_id=NOBODY))
     session.execute(delete(IdempotencyKey).where(IdempotencyKey.user_id == user_id))
     _forget_actor(session, user_id)
@@ -71,12 +71,13 @@ def erase(session: Session, user_id: UUID) -> None:
 
 
 def _forget_actor(session: Session, user_id: UUID) -> None:
+    """Neither that it was they who did something, nor in which words."""
     own = select(Order.id).where(Order.user_id == user_id)
     payments = select(Payment.id).where(Payment.order_id.in_(own))
     for model, of_orders in ((HistoryEntry, HistoryEntry.order_id.in_(own)), (Refund, Refund.payment_id.in_(payments))):
         session.execute(
             update(model)
             .where(of_orders, model.actor == str(user_id))
-            .values(actor=ERASED)
+            .values(actor=ERASED, reason=None)
             .execution_options(synchronize_session=False)
         )

@@ -7,9 +7,12 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+# Of what a line costs, `share` is what is left without the discount and, where prices have it in them, the tax: of
+# all the tax, a part is that of the shipping.
 _PAID = """
     SELECT o.id, o.currency, o.total, (paid.at AT TIME ZONE 'UTC')::date AS day,
-           (o.subtotal - o.discount - CASE WHEN o.tax_included THEN o.tax ELSE 0 END) / NULLIF(o.subtotal, 0) AS share
+           (o.subtotal - o.discount) / NULLIF(o.subtotal, 0)
+               * CASE WHEN o.tax_included AND o.total > 0 THEN 1 - o.tax / o.total ELSE 1 END AS share
     FROM orders o
     JOIN LATERAL (SELECT min(at) AS at FROM order_history h WHERE h.order_id = o.id AND h.status = 'PAID') paid
       ON paid.at IS NOT NULL

@@ -32,7 +32,7 @@ def bus_config(request: pytest.FixtureRequest, config: toy.ToyConfig, database: 
     """The toy's settings with one bus after the other, its queue declared and empty."""
     chosen = config if request.param == "postgres" else replace(config, event_bus_url=rabbitmq_url())
     opened = open_bus(chosen.event_bus_url, "tests")
-    opened.declare(chosen.queue, [toy.Noted.name, toy.Alarmed.name])
+    opened.declare(chosen.queue, [each.name for each in toy.HANDLERS])
     yield chosen
     if isinstance(opened, RabbitMQBus):
         opened.remove(chosen.queue)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from pika.exceptions import ChannelClosedByBroker
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from common import failpoints, inbox, outbox
@@ -25,7 +25,7 @@ from common.inbox import Handlers
 from common.telemetry import correlated
 from common.worker import Worker
 from tests.common import toy
-from tests.common.toy import Alarmed, Noted, ToyConfig, effect, note
+from tests.common.toy import Alarmed, Ended, Noted, ToyConfig, effect, note
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -157,6 +157,20 @@ def test_an_urgent_event_overtakes_a_backlog(bus_config: ToyConfig, bus: Bus, da
     while dispatcher.handle_next():
         pass
     assert [row.number for row in effects(database)] == [1000, 1001, *range(100)]
+
+
+def test_what_an_event_ended_is_ended_once_more_a_while_later(bus_config: ToyConfig, database: Database) -> None:
+    record(database, Ended(subject="a", number=1))
+    with working(bus_config):
+        eventually(lambda: effects(database))
+    dispatcher = inbox.Dispatcher(database, toy.HANDLERS)
+    assert not dispatcher.handle_next(), "not before its time"
+    assert settled(database), "nobody waits for it"
+    times = {name: inbox.table.c[name] - Ended.again_after for name in ("received_at", "due_at")}
+    with database.transaction() as session:
+        session.execute(update(inbox.table).values(times))
+    assert [dispatcher.handle_next() for _ in range(2)] == [True, False]
+    assert [row.number for row in effects(database)] == [1, 1]
 
 
 def test_a_trace_goes_on_behind_the_event(bus_config: ToyConfig, database: Database) -> None:

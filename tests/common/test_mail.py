@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import socketserver
+import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
+from email.policy import default
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from jinja2 import DictLoader, Environment
 from sqlalchemy import select, update
 
@@ -34,9 +43,10 @@ class SmtpServer(socketserver.ThreadingTCPServer):
     allow_reuse_address = daemon_threads = True
     behaviour = "take"
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), Conversation)
         self.taken: list[bytes] = []
+        self.tls = tls
 
     @property
     def url(self) -> str:
@@ -49,10 +59,25 @@ class Conversation(socketserver.StreamRequestHandler):
     def say(self, line: str) -> None:
         self.wfile.write(f"{line}\r\n".encode())
 
+    def is_secured(self, tls: ssl.SSLContext) -> bool:
+        with suppress(OSError):
+            self.request = tls.wrap_socket(self.request, server_side=True)
+            self.setup()
+            return True
+        return False
+
     def handle(self) -> None:
         self.say("220 ready")
         while line := self.rfile.readline().decode().strip().upper():
-            if line.startswith("RCPT") and self.server.behaviour in REFUSALS:
+            if line.startswith("EHLO") and self.server.tls:
+                self.say("250-here\r\n250-AUTH PLAIN\r\n250 STARTTLS")
+            elif line.startswith("AUTH"):
+                self.say("235 welcome")
+            elif line == "STARTTLS" and self.server.tls:
+                self.say("220 go on")
+                if not self.is_secured(self.server.tls):
+                    return
+            elif line.startswith("RCPT") and self.server.behaviour in REFUSALS:
                 self.say(REFUSALS[self.server.behaviour])
             elif line == "DATA":
                 self.say("354 go on")
@@ -123,6 +148,57 @@ def test_a_mail_is_sent_once_as_text_and_html(posted: Database, smtp: SmtpServer
     assert state(posted).sent_at is not None
 
 
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that a server on 127.0.0.1 has signed for itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(utcnow() - timedelta(days=1)).not_valid_after(utcnow() + timedelta(days=1))
+    itself = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    signed = made.add_extension(itself, critical=False).sign(key, hashes.SHA256())
+    unlocked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    path.write_bytes(signed.public_bytes(Encoding.PEM) + unlocked)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("given", "is_trusted", "sent"), [("ann:secret@", False, 0), ("ann:secret@", True, 1), ("", False, 1)]
+)
+def test_a_password_goes_to_no_server_that_only_signs_for_itself(
+    posted: Database,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: str,
+    is_trusted: bool,
+    sent: int,
+) -> None:
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate)
+    with serving(SmtpServer(tls)) as server:
+        mail.send_due(posted, mail.SmtpMailer(server.url.replace("//", f"//{given}")), SENDER)
+    assert len(server.taken) == sent
+    assert (state(posted).sent_at is not None, state(posted).attempts) == (bool(sent), 1 - sent)
+
+
+@pytest.mark.parametrize(("is_trusted", "sent"), [(False, 0), (True, 1)])
+def test_smtps_is_spoken_only_with_who_proves_to_be_the_server(
+    posted: Database, certificate: Path, monkeypatch: pytest.MonkeyPatch, is_trusted: bool, sent: int
+) -> None:
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate)
+    with serving(SmtpServer()) as server:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        monkeypatch.setattr(server, "handle_error", lambda *_: None)
+        mail.send_due(posted, mail.SmtpMailer(server.url.replace("smtp:", "smtps:")), SENDER)
+    assert len(server.taken) == sent
+
+
 def test_what_was_refused_is_sent_later(posted: Database, smtp: SmtpServer) -> None:
     smtp.behaviour = "refuse"
     mailer = mail.SmtpMailer(smtp.url)
@@ -175,6 +251,24 @@ def test_a_title_cannot_break_a_subject(posted: Database, smtp: SmtpServer, end:
         )
     mail.send_due(posted, mail.SmtpMailer(smtp.url), SENDER)
     assert message_from_bytes(smtp.taken[0])["Subject"] == "Back: Poi son"
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "It is here: Les histoire Война Misérables Война große de of 'über' quick Война in 物語",
+        "It is here: 戦争と平和 " * 20 + "🎉",
+        "It is here: A title in plain letters that is so long that it takes more than a single line of a header",
+    ],
+)
+def test_a_long_subject_keeps_its_words_apart(posted: Database, smtp: SmtpServer, tmp_path: Path, subject: str) -> None:
+    with posted.transaction() as session:
+        session.execute(update(mail.table).values(subject=subject.strip()))
+    mail.send_due(posted, mail.SmtpMailer(smtp.url), SENDER)
+    mail.FolderMailer(tmp_path).send(mail._message(state(posted), SENDER))
+    for sent in (*smtp.taken, *(file.read_bytes() for file in tmp_path.iterdir())):
+        assert message_from_bytes(sent, policy=default)["Subject"] == subject.strip()
+        assert max(map(len, sent.splitlines())) <= 998
 
 
 def test_a_mail_that_cannot_be_written_does_not_keep_the_others(posted: Database, smtp: SmtpServer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import ClassVar
 
 from sqlalchemy import BigInteger, Column, Identity, Integer, MetaData, Table, Text, insert
@@ -48,6 +49,13 @@ class Alarmed(Noted):
     urgent: ClassVar[bool] = True
 
 
+class Ended(Noted):
+    """After which there may be more of what it ended."""
+
+    name: ClassVar[str] = "toy.ended.v1"
+    again_after: ClassVar[timedelta | None] = timedelta(minutes=1)
+
+
 def create_tables(database: Database) -> None:
     for each in (metadata, outbox.metadata, inbox.metadata):
         each.create_all(database.engine)
@@ -65,7 +73,7 @@ def note(session: Session, event: Noted) -> None:
     )
 
 
-HANDLERS: inbox.Handlers = {Noted: note, Alarmed: note}
+HANDLERS: inbox.Handlers = {Noted: note, Alarmed: note, Ended: note}
 
 
 class _Toy(Service):

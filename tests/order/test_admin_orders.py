@@ -15,7 +15,10 @@ from common.db import Database
 from common.events.administration import OrdersAdminActed
 from common.ids import new_id
 from order_service import orders_csv
+from order_service.api import admin
+from order_service.config import OrderConfig
 from order_service.events import HANDLERS
+from order_service.timers import finish_payments
 from tests.order.conftest import told
 from tests.order.shop import Shop
 from tests.support.database import deliver, emitted
@@ -52,6 +55,19 @@ def test_money_follows_when_many_are_refunded(shop: Shop, book: UUID) -> None:
     order_id = shop.paid(book)
     assert bulk(shop, [order_id], "REFUNDED").json["results"][0]["status"] == "REFUNDED"
     assert shop.get(f"/orders/{order_id}").json["payment"]["refunded"] == "12.99"
+
+
+def test_refunds_that_take_too_long_are_left_to_the_worker(
+    shop: Shop, database: Database, book: UUID, config: OrderConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin, "GIVES_BACK_FOR_SECONDS", 0.0)
+    ids = [shop.paid(book), shop.paid(book)]
+    told = bulk(shop, ids, "REFUNDED").json["results"]
+    assert [(each["status"], each["error"]) for each in told] == [("PAID", None)] * 2
+    with database.transaction() as session:
+        session.execute(text("UPDATE refunds SET created_at = created_at - interval '1 minute'"))
+    finish_payments(database, config)
+    assert [shop.status(each) for each in ids] == ["REFUNDED"] * 2
 
 
 @pytest.mark.parametrize("ids", [[], ["x"], [str(new_id()) for _ in range(101)]])

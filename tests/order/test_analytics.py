@@ -63,6 +63,29 @@ def test_the_summary_of_a_period(shop: Shop, traded: None) -> None:
     assert (told["previous"]["orders"], told["change"]["revenue"]) == (0, None)
 
 
+def test_of_an_included_tax_the_shippings_part_is_not_taken_from_the_books(shop: Shop, costed: UUID) -> None:
+    shop.send("PUT", "/admin/tax-rates/DE", {"rate": "25", "included": True}, staff=True)
+    shop.send("PUT", "/admin/shipping-methods/post", {"name": "Post", "price": "5.00"}, staff=True)
+    address = {"name": "Ada", "line1": "1 Elm St", "city": "Berlin", "postal_code": "10115", "country": "DE"}
+    lines = [{"book_id": str(costed), "quantity": 1}]
+    order = shop.post("/orders", {"items": lines, "shipping_address": address}).json
+    assert (order["tax"], order["total"]) == ("5.00", "25.00")
+    shop.reserved(order["id"])
+    shop.pay(order["id"])
+    told = analytics(shop, "summary").json
+    assert (told["costed_revenue"], told["margin"], told["margin_percent"]) == ("16.00", "8.00", 50.0)
+
+
+def test_a_refund_alone_does_not_make_a_currency_the_one_sold_in_last(
+    shop: Shop, database: Database, book: UUID
+) -> None:
+    shop.paid(book)
+    refunded = "INSERT INTO daily_sales VALUES (CURRENT_DATE + 1, 'EUR', 0, 0, 0, 5, 0, 0)"
+    with database.transaction() as session:
+        session.execute(text(refunded))
+    assert analytics(shop, "by-day").json["currency"] == "USD"
+
+
 def test_a_period_is_compared_with_the_one_before_it(shop: Shop, database: Database, book: UUID) -> None:
     shop.paid(book)
     with database.transaction() as session:
@@ -128,6 +151,8 @@ def test_months_and_days_together_are_each_day_once(shop: Shop, database: Databa
         {"to": "9999-12-31"},
         {"to": "0.5"},
         {"from_": "1700000000"},
+        {"from_": "0001-01-01T00:00:00%2B14:00"},
+        {"to": "9999-12-31T23:00:00-02:00"},
     ],
 )
 def test_an_odd_period_is_refused(shop: Shop, query: dict[str, str]) -> None:

@@ -7,12 +7,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
 from common.db import Database
 from common.events.administration import OrdersAdminActed
+from order_service.domain import addresses
 from order_service.domain.totals import CENT, Discount, Shipping, Tax, totals
 from tests.order.shop import Shop
 from tests.support.database import emitted
@@ -118,6 +120,20 @@ def test_a_number_is_no_time(shop: Shop) -> None:
     assert shop.send("POST", "/admin/promotions", promotion, staff=True).status_code == 422
 
 
+@pytest.mark.parametrize("ends_at", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+def test_a_time_that_cannot_be_read_again_is_not_kept(shop: Shop, ends_at: str) -> None:
+    promotion = {"code": "SPRING", "kind": "percent", "value": "10", "ends_at": ends_at}
+    answer = shop.send("POST", "/admin/promotions", promotion, staff=True)
+    assert (answer.status_code, answer.json.get("errors", [{}])[0].get("field")) == (422, "ends_at")
+    assert shop.get("/admin/promotions", staff=True).status_code == 200
+
+
+def test_times_are_told_in_utc_from_the_first_answer_on(shop: Shop) -> None:
+    promotion = promote(shop, starts_at="2026-01-01T01:00:00+02:00")
+    assert promotion["starts_at"] == "2025-12-31T23:00:00Z"
+    assert shop.get("/admin/promotions", staff=True).json["items"] == [promotion]
+
+
 def test_limits_hold_under_parallel_orders(shop: Shop, book: UUID) -> None:
     promotion = promote(shop, limit_total=3)
     with ThreadPoolExecutor(8) as pool:
@@ -148,6 +164,22 @@ def test_an_address_book_is_ones_own(shop: Shop, book: UUID) -> None:
     assert moved.json["city"] == shop.get("/addresses").json["items"][0]["city"] == "Köln"
     assert shop.get(f"/orders/{placed['id']}").json["shipping_address"]["city"] == "Berlin"
     assert shop.send("DELETE", f"/addresses/{entry['id']}").status_code == 204
+
+
+def test_an_address_that_is_removed_while_it_is_changed_is_a_conflict(
+    shop: Shop, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = shop.post("/addresses", HOME).json
+    good = addresses.get
+
+    def lose(*asked: Any) -> Any:
+        found = good(*asked)
+        with database.transaction() as another:
+            another.execute(text("DELETE FROM addresses"))
+        return found
+
+    monkeypatch.setattr(addresses, "get", lose)
+    assert shop.send("PUT", f"/addresses/{entry['id']}", HOME | {"city": "Köln"}).status_code == 409
 
 
 def test_an_order_placed_again_does_not_need_what_it_was_made_of(shop: Shop, database: Database, book: UUID) -> None:

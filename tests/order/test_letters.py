@@ -22,6 +22,7 @@ from order_service.models import OwedLetter
 from order_service.timers import write_letters
 from tests.order.conftest import told
 from tests.order.shop import Shop
+from tests.order.test_settling import Provider, finish
 from tests.support.database import deliver
 
 ADDRESS = {"name": "Ada <b>", "line1": "1 Elm St", "city": "Town", "postal_code": "1", "country": "US"}
@@ -93,6 +94,39 @@ def test_a_refund_tells_its_amount(known: Shop, book: UUID, database: Database, 
     assert known.post(f"/orders/{order_id}/refund", {"amount": "5.00"}, staff=True).status_code < 300
     (letter,) = (each for each in written(database, config) if each.subject.startswith("Your money"))
     assert "5.00 USD" in letter.text
+
+
+def test_a_credit_note_is_told_of_only_where_there_is_one(
+    known: Shop, book: UUID, database: Database, config: Any
+) -> None:
+    known.post(f"/orders/{known.paid(book)}/cancel")
+    provider = known.client.application.extensions["payment_provider"] = Provider(database)
+    too_late = known.confirmed(book)
+    provider.afterwards = lambda: known.post(f"/orders/{too_late}/cancel")
+    assert known.pay(too_late).status_code == 409
+    finish(database, config)
+    ordinary, late = (each for each in written(database, config) if each.subject.startswith("Your money"))
+    assert "Credit note CN-000001" in ordinary.text
+    assert "redit note" not in late.text
+
+
+def test_what_cost_nothing_is_not_said_to_be_given_back(known: Shop, database: Database, config: Any) -> None:
+    free = new_id()
+    deliver(database, HANDLERS, told(free, price=Decimal("0.00")))
+    known.post(f"/orders/{known.paid(free)}/cancel")
+    letter = written(database, config)[-1]
+    assert letter.subject.endswith("is called off")
+    assert "0.00 USD, to where" not in letter.text
+
+
+def test_a_title_of_two_lines_is_one_subject(known: Shop, database: Database, config: Any) -> None:
+    gone = told(new_id(), available=0, title="The Waves\r\nBcc: all@example.com")
+    deliver(database, HANDLERS, gone)
+    known.post("/prebooks", {"book_id": str(gone.book_id), "quantity": 1})
+    deliver(database, HANDLERS, StockChanged(book_id=gone.book_id, version=2, available=2))
+    (letter,) = written(database, config)
+    assert letter.subject == "It is here: The Waves Bcc: all@example.com"
+    assert letter.text.startswith("Hello ada,")
 
 
 @pytest.mark.parametrize("staff", [False, True])

@@ -135,7 +135,7 @@ def test_a_payment_overtaken_by_a_cancellation_is_a_conflict(shop: Shop, provide
     answer = shop.pay(order_id)
     assert (answer.status_code, answer.json["code"]) == (409, "illegal_transition")
     order = shop.get(f"/orders/{order_id}").json
-    assert (order["status"], order["payment"]["refunded"]) == ("CANCELLED", "12.99")
+    assert (order["status"], order["payment"]["refunded"]) == ("CANCELLED", str(PRICE))
 
 
 def test_the_attempt_that_brought_the_money_is_shown_whatever_clock_made_its_id(
@@ -194,7 +194,7 @@ def test_books_do_not_come_back_for_a_part_of_the_money(shop: Shop, book: UUID) 
     path = f"/admin/orders/{shop.paid(book)}/refund"
     answer = shop.post(path, {"amount": "5.00", "restock": True}, staff=True)
     assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, "restock")
-    assert shop.post(path, {"amount": "12.99", "restock": True}, staff=True).json["status"] == "REFUNDED"
+    assert shop.post(path, {"amount": str(PRICE), "restock": True}, staff=True).json["status"] == "REFUNDED"
 
 
 def test_staff_cannot_cancel_what_is_paid_only_refund_it(shop: Shop, database: Database, book: UUID) -> None:
