@@ -43,10 +43,6 @@ class Config:
         return f"{self.service}-service"
 
     @property
-    def is_production(self) -> bool:
-        return self.environment == "production"
-
-    @property
     def issuer(self) -> str:
         """The OAuth issuer identifier (RFC 8414 section 2): the public origin itself."""
         return self.public_url

@@ -7,6 +7,7 @@ from typing import Any
 
 from fpdf.enums import XPos, YPos
 
+from order_service.domain.invoices import Correction
 from order_service.domain.totals import CENT, ZERO
 from order_service.models import Invoice, Order
 from order_service.pdf import FAMILY, HEADINGS, Document
@@ -15,17 +16,17 @@ WIDTHS = (100, 15, 30, 35)
 ADDRESS = ("name", "line1", "line2")
 
 
-def render(order: Order, written: Invoice, seller: str, *, credited: Decimal = ZERO) -> bytes:
-    """`seller` is the store's name and address, line by line; `credited`, what earlier notes gave back of the order."""
-    kind = "Invoice" if written.refund_id is None else "Credit note"
+def render(order: Order, written: Invoice, seller: str, corrects: Correction | None = None) -> bytes:
+    """`seller` is the store's name and address, line by line; a credit note `corrects` something."""
+    kind = "Credit note" if corrects else "Invoice"
     page = Document(f"{kind} {written.number}", written.issued_at, foreign_text(order, seller))
     page.add_page()
     _head(page, order, written, seller, kind)
-    if written.refund_id is None:
+    if corrects:
+        _credit(page, order, written, corrects)
+    else:
         _table(page, order)
         _sums(page, order)
-    else:
-        _credit(page, order, written, credited)
     return page.written()
 
 
@@ -88,11 +89,11 @@ def percent(order: Order) -> str:
     return f"{order.tax_rate.normalize():f} %"
 
 
-def _credit(page: Document, order: Order, written: Invoice, credited: Decimal) -> None:
-    page.line_of("We have given this back of what you paid for the order:")
+def _credit(page: Document, order: Order, written: Invoice, corrects: Correction) -> None:
+    page.line_of(f"We have given this back of what you paid by invoice {corrects.invoice}:")
     page.ln(4)
     _sum(page, "Credited", written.amount, order.currency, size=12)
-    tax = contained_tax(order, written.amount, credited)
+    tax = contained_tax(order, written.amount, corrects.credited)
     if tax:
         _sum(page, f"Tax in it {percent(order)}", tax, order.currency)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 from io import BytesIO
 from typing import Any
 from uuid import UUID
@@ -17,7 +16,7 @@ from common.auth import current_user, requires_user
 from common.db import session, transaction
 from order_service import invoice_pdf
 from order_service.domain import invoices, status, views
-from order_service.domain.totals import ZERO
+from order_service.domain.invoices import Correction
 from order_service.models import Invoice, Order
 
 api = Blueprint("invoices", __name__, url_prefix="/api/v1/orders")
@@ -42,7 +41,7 @@ def get_invoice(order_id: UUID) -> Response:
     with transaction() as own:
         order = status.lock_own(own, order_id, current_user().user_id)
         written = invoices.invoice(own, order)
-    return _pdf(order, written, ZERO)
+    return _pdf(order, written)
 
 
 @api.get("/<uuid:order_id>/documents")
@@ -61,7 +60,7 @@ def get_document(order_id: UUID, number: str) -> Response:
     """One of them."""
     views.order(session, order_id, owner=current_user().user_id)
     written = invoices.document(session, order_id, number)
-    return _pdf(session.get_one(Order, order_id), written, invoices.credited_before(session, written))
+    return _pdf(session.get_one(Order, order_id), written, invoices.correction(session, written))
 
 
 def _described(written: Invoice) -> dict[str, Any]:
@@ -69,8 +68,8 @@ def _described(written: Invoice) -> dict[str, Any]:
     return {"number": written.number, "kind": kind, "amount": written.amount, "issued_at": written.issued_at}
 
 
-def _pdf(order: Order, written: Invoice, credited: Decimal) -> Response:
-    content = invoice_pdf.render(order, written, config.invoice_seller, credited=credited)
+def _pdf(order: Order, written: Invoice, corrects: Correction | None = None) -> Response:
+    content = invoice_pdf.render(order, written, config.invoice_seller, corrects)
     name = f"{written.number}.pdf"
     answer = send_file(BytesIO(content), "application/pdf", as_attachment=True, download_name=name)
     answer.headers["Cache-Control"] = "private, no-store"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
@@ -20,6 +21,14 @@ PAID = frozenset({Status.PAID, Status.SHIPPED, Status.DELIVERED, Status.REFUNDED
 
 class NoInvoice(Conflict):
     code = "not_paid"
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a credit note corrects: the invoice of that number, of which earlier notes gave `credited` back."""
+
+    invoice: str
+    credited: Decimal
 
 
 def issue(session: Session, order: Order) -> Invoice:
@@ -58,10 +67,14 @@ def document(session: Session, order_id: UUID, number: str) -> Invoice:
     return found
 
 
-def credited_before(session: Session, note: Invoice) -> Decimal:
-    """What earlier credit notes gave back of the same order."""
-    others = (Invoice.order_id == note.order_id, Invoice.refund_id.isnot(None), Invoice.issued_at < note.issued_at)
-    return session.scalar(select(func.sum(Invoice.amount)).where(*others)) or ZERO
+def correction(session: Session, written: Invoice) -> Correction | None:
+    """None for what is no credit note."""
+    invoiced = _invoice_of(session, written.order_id)
+    if written.refund_id is None or invoiced is None:
+        return None
+    notes = select(func.sum(Invoice.amount)).where(Invoice.order_id == written.order_id, Invoice.refund_id.isnot(None))
+    credited = session.scalar(notes.where(Invoice.issued_at < written.issued_at)) or ZERO
+    return Correction(invoiced.number, credited)
 
 
 def _invoice_of(session: Session, order_id: UUID) -> Invoice | None:

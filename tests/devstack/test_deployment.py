@@ -94,7 +94,7 @@ def test_a_container_is_told_all_that_its_process_reads(services: dict[str, Any]
         for variable, value in service["environment"].items()
     }
     config: Config = config_of(BY_NAME[name].package).from_env(image_environment() | environment)
-    assert config.is_production
+    assert config.environment == "production"
     assert getattr(config, "admin_email", "admin@example.com") == "admin@example.com"
     if BY_NAME[name].command == "worker":
         assert config.health_port == 8000  # type: ignore[attr-defined]

@@ -347,6 +347,13 @@ def test_its_secrets_are_needed_where_it_is_the_provider(admin_database_url: str
         OrderConfig.from_env(environ)
 
 
+def test_a_store_in_earnest_says_who_charges(admin_database_url: str) -> None:
+    environ = environment(admin_database_url, "orders", ENVIRONMENT="production")
+    with pytest.raises(ConfigError, match="PAYMENT_PROVIDER"):
+        OrderConfig.from_env(environ)
+    assert OrderConfig.from_env(environ | {"PAYMENT_PROVIDER": "simulator"}).payment_provider == "simulator"
+
+
 def test_the_database_itself_lets_no_more_back_than_came(shop: Shop, database: Database, order_id: str) -> None:
     shop.pay(order_id)
     for wrong in ("refunded = amount + 0.01", "refunded = 1, status = 'FAILED'"):
