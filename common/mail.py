@@ -133,12 +133,7 @@ def post(session: Session, *, key: str, to: str, template: Template, context: Ma
     session.execute(insert(table).values(row | {"due_at": now, "created_at": now}).on_conflict_do_nothing())
 
 
-def forget(session: Session, recipient: str) -> None:
-    """Remove what was written to somebody, sent or not."""
-    session.execute(delete(table).where(table.c.recipient == recipient))
-
-
-def forget_all(session: Session, keys: Collection[str]) -> None:
+def forget(session: Session, keys: Collection[str]) -> None:
     """Remove the mails with these keys, sent or not."""
     session.execute(delete(table).where(table.c.key.in_(keys)))
 

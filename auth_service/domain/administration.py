@@ -7,9 +7,8 @@ from typing import Any
 from sqlalchemy import Select, or_, select, update
 from sqlalchemy.orm import Session
 
-from auth_service.domain import accounts, audit, logout_notices
+from auth_service.domain import accounts, audit, letters, logout_notices
 from auth_service.models import SignInSession, TokenFamily, User
-from common import mail
 from common.db import utcnow
 from common.errors import Conflict, NotFound
 from common.events.auth import UserDeactivated, UserErased, UserReactivated
@@ -80,7 +79,7 @@ def erase(session: Session, user: User) -> None:
     _note_logouts(session, user)
     record(session, UserErased(user_id=user.id))
     audit.forget(session, user.id)
-    mail.forget(session, user.email)
+    letters.erase(session, user)
     session.delete(user)
     session.flush()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from auth_service.domain import throttle, tickets
@@ -30,11 +31,20 @@ def write(session: Session, user: User, template: str, **context: Any) -> None:
     """Have a mail sent to the person once this transaction has committed."""
     mail.post(
         session,
-        key=f"{template}:{user.id}:{new_id()}",
+        key=f"{template}{_of(user)}{new_id()}",
         to=user.email,
         template=mail.Template("auth_service", template),
         context={"username": user.username, **context},
     )
+
+
+def erase(session: Session, user: User) -> None:
+    """Forget what the person was written, to an address that they had before too."""
+    session.execute(delete(mail.table).where(mail.table.c.key.contains(_of(user))))
+
+
+def _of(user: User) -> str:
+    return f":{user.id}:"
 
 
 def ask_to_verify(session: Session, user: User, url: str) -> None:

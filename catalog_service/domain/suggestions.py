@@ -132,4 +132,4 @@ def _mail_key(id: UUID) -> str:
 def erase(session: Session, user_id: UUID) -> None:
     """Remove what a person suggested and was written about it; a book that was made of it stays."""
     gone = session.scalars(delete(Suggestion).where(Suggestion.user_id == user_id).returning(Suggestion.id)).all()
-    session.execute(delete(mail.table).where(mail.table.c.key.in_([_mail_key(id) for id in gone])))
+    mail.forget(session, [_mail_key(id) for id in gone])

@@ -119,7 +119,7 @@ def written_to(user_id: UUID) -> Select[Any]:
 def erase(session: Session, user_id: UUID) -> None:
     """Forget what is owed to somebody and what they were written, to an address that they had before too."""
     gone = delete(OwedLetter).where(OwedLetter.user_id == user_id).returning(OwedLetter.kind, OwedLetter.subject_id)
-    mail.forget_all(session, [_key(kind, subject_id) for kind, subject_id in session.execute(gone)])
+    mail.forget(session, [_key(kind, subject_id) for kind, subject_id in session.execute(gone)])
 
 
 def _key(kind: str, subject_id: UUID) -> str:

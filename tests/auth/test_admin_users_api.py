@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, text
 
-from auth_service.domain import administration
+from auth_service.domain import administration, letters
 from auth_service.events import HANDLERS
 from auth_service.models import User
 from common.db import Database, utcnow
@@ -118,6 +119,21 @@ def test_deleting_is_erasing(client: FlaskClient, admin: dict[str, str], user: A
     assert client.get(f"{PATH}/{user['id']}", headers=admin).status_code == 404
     with database.read() as session:
         assert user["email"] not in str(session.execute(text("SELECT * FROM audit")).all())
+
+
+def test_erasing_takes_mails_to_a_former_address_too(
+    client: FlaskClient, admin: dict[str, str], user: Any, database: Database
+) -> None:
+    path, recipients = f"{PATH}/{user['id']}", text("SELECT recipient FROM mail")
+    with database.transaction() as session:
+        letters.write(session, session.get_one(User, UUID(user["id"])), "password_changed")
+    moved = {"username": user["username"], "email": "elsewhere@example.com", "role": "customer"}
+    assert client.put(path, json=moved, headers=admin).status_code == 200
+    with database.read() as session:
+        assert user["email"] in session.scalars(recipients).all()
+    client.delete(path, headers=admin)
+    with database.read() as session:
+        assert user["email"] not in session.scalars(recipients).all()
 
 
 @pytest.mark.parametrize("way", ["delete", "deactivate", "demote", "put"])
