@@ -30,10 +30,12 @@ def rename(session: Session, user_id: UUID, name: str) -> None:
 
 def erase(session: Session, user_id: UUID) -> None:
     """Forget a person: reviews (deleted ones too), votes, reports, purchases and name."""
-    own = _lock(session, user_id)
+    _lock(session, user_id)
     votes.erase(session, user_id)
     reports.erase(session, user_id)
-    session.execute(delete(Review).where(Review.user_id == user_id).execution_options(synchronize_session=False))
+    gone = delete(Review).where(Review.user_id == user_id).returning(Review)
+    # Not those that were locked: another may have been written since.
+    own = session.scalars(gone.execution_options(synchronize_session=False, populate_existing=True)).all()
     for review in sorted(own, key=ratings.lock_order):
         if review.is_counted:
             ratings.shift(session, review.book_id, lost=review.rating)
@@ -41,14 +43,12 @@ def erase(session: Session, user_id: UUID) -> None:
     session.execute(delete(Reviewer).where(Reviewer.user_id == user_id))
 
 
-def _lock(session: Session, user_id: UUID) -> list[Review]:
-    """Lock every review that the user wrote, voted for or reported; returns those that they wrote.
+def _lock(session: Session, user_id: UUID) -> None:
+    """Lock every review that the user wrote, voted for or reported.
 
     All at once and in one order, so that two erasures at once cannot wait for each other.
     """
     voted = select(HelpfulVote.review_id).where(HelpfulVote.user_id == user_id)
     reported = select(ReviewReport.review_id).where(ReviewReport.user_id == user_id)
     touched = or_(Review.user_id == user_id, Review.id.in_(voted), Review.id.in_(reported))
-    locked = select(Review).where(touched).order_by(Review.id).with_for_update()
-    found = session.scalars(locked.execution_options(populate_existing=True)).all()
-    return [review for review in found if review.user_id == user_id]
+    session.execute(select(Review.id).where(touched).order_by(Review.id).with_for_update())

@@ -238,6 +238,22 @@ def test_people_who_judged_each_other_are_erased_at_once(app: Flask, database: D
         assert ratings.summary(session, book)["count"] == 0
 
 
+def test_a_review_written_while_its_writer_is_erased_is_counted_nowhere(app: Flask, database: Database) -> None:
+    book, other, user = new_id(), new_id(), new_id()
+    review = reviewed(database, app.test_client(), book, user=user)
+    buy(database, user, other)
+    with ThreadPoolExecutor(1) as pool:
+        with database.transaction() as session:
+            reviews.to_change(session, UUID(review["id"]))
+            erased = pool.submit(deliver, database, HANDLERS, UserErased(user_id=user))
+            eventually(lambda: somebody_waits(database))
+            assert post(app.test_client(), other, user=user).status_code == 201
+        erased.result()
+    assert app.test_client().get(f"/api/v1/reviews?user_id={user}").json["items"] == []
+    with database.read() as session:
+        assert not ratings.disagreements(session)
+
+
 def test_a_repair_while_reviews_are_written_is_right(app: Flask, database: Database) -> None:
     book, users = new_id(), [new_id() for _ in range(6)]
     for user in users:
