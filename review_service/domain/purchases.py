@@ -60,7 +60,11 @@ def moment(session: Session) -> datetime:
 
 
 def learn(session: Session, bought: Iterable[Bought], asked_at: datetime) -> None:
-    """Take over what the order service said when it was asked at `asked_at` or later."""
+    """Take over what the order service said when it was asked at `asked_at` or later.
+
+    An answer that comes late leaves what was checked after it as it is: a rebuild, which has asked since, would
+    otherwise take it for something that it has not seen.
+    """
     unique = {(each.user_id, each.book_id, each.order_id): each for each in bought}
     rows = [unique[key].model_dump() | {"checked_at": asked_at} for key in sorted(unique)]
     if not rows:
@@ -70,7 +74,7 @@ def learn(session: Session, bought: Iterable[Bought], asked_at: datetime) -> Non
         .values(rows)
         .on_conflict_do_update(
             index_elements=list(Purchase.__table__.primary_key),
-            set_={"checked_at": asked_at, "withdrawn_at": None},
+            set_={"checked_at": func.greatest(Purchase.checked_at, asked_at), "withdrawn_at": None},
             where=or_(Purchase.withdrawn_at.is_(None), Purchase.withdrawn_at < asked_at),
         )
     )

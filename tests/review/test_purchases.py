@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -166,6 +167,19 @@ class TestRebuild:
         running_peer.before_answer = meanwhile
         rebuild(database, peered_config)
         assert known(database) == {*running_peer.bought[:2], stays, comes}
+
+    def test_takes_away_nothing_that_an_older_answer_confirms_meanwhile(self, database: Database) -> None:
+        with database.read() as session:
+            asked_before = purchases.moment(session)
+        page = [bought()]
+
+        def pages() -> Iterator[list[Bought]]:
+            yield page
+            with database.transaction() as session:
+                purchases.learn(session, page, asked_before)
+
+        assert purchases.rebuild(database, pages()) == (1, 0)
+        assert known(database) == set(page)
 
     def test_that_fails_half_way_takes_nothing_away(
         self, database: Database, peered_config: ReviewConfig, running_peer: Peer, monkeypatch: pytest.MonkeyPatch
