@@ -196,8 +196,8 @@ class TestHidden:
     def test_is_told_to_the_catalog_and_to_the_audit_trail(
         self, database: Database, client: FlaskClient, staff: dict[str, str], moderator: UUID
     ) -> None:
-        book = new_id()
-        review = reviewed(database, client, book, rating=1, title="Foul", body="Words")
+        book, user = new_id(), new_id()
+        review = reviewed(database, client, book, user=user, rating=1, title="Foul", body="Words")
         for _ in range(2):
             assert hide(client, review, staff, "Abuse").status_code == 200
         for _ in range(2):
@@ -207,7 +207,8 @@ class TestHidden:
         hidden, restored = acts(database)
         assert (hidden.action, hidden.reason, hidden.actor_id) == ("review.hidden", "Abuse", str(moderator))
         assert hidden.resource_id == review["id"]
-        assert hidden.before == {"book_id": str(book), "rating": 1, "title": "Foul", "body": "Words"}
+        said = {"rating": 1, "title": "Foul", "body": "Words"}
+        assert hidden.before == {"book_id": str(book), "user_id": str(user), **said}
         assert (restored.action, restored.before) == (
             "review.restored",
             {"is_deleted": False, "hidden_reason": "Abuse"},
