@@ -48,7 +48,8 @@ class Reviewer(Base):
 
 
 class Review(Base):
-    """What one reader says of one book. `version` counts every change that a reader of the review would see.
+    """What one reader says of one book. `version` counts what its writer and the staff make of it, who go by it; that
+    others vote for it is no edit.
 
     A hidden one is there for its writer and the staff alone: it is counted nowhere. `report_count` counts the reports
     that nobody has decided on. Once the staff have settled whether it spoils, its writer's word on that is not taken.
@@ -114,8 +115,8 @@ class Review(Base):
         return bool(changed)
 
     def delete(self, by: UUID) -> None:
-        self.deleted_at = utcnow()
-        self.deleted_by = by
+        self.deleted_at, self.deleted_by = utcnow(), by
+        self.version += 1
 
     def hide(self, by: UUID, reason: str) -> None:
         self.hidden_at, self.hidden_by, self.hidden_reason = utcnow(), by, reason
@@ -131,10 +132,6 @@ class Review(Base):
         if self.contains_spoiler != contains_spoiler:
             self.contains_spoiler = contains_spoiler
             self.version += 1
-
-    def count_votes(self, change: int) -> None:
-        self.helpful_count += change
-        self.version += 1
 
 
 class HelpfulVote(Base):

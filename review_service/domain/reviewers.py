@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -20,12 +20,7 @@ def introduce(session: Session, user_id: UUID, name: str) -> None:
 def rename(session: Session, user_id: UUID, name: str) -> None:
     """Note a user's new name, also of one who has not reviewed yet: their token may still say the old one."""
     statement = insert(Reviewer).values(user_id=user_id, name=name)
-    renamed = statement.on_conflict_do_update(
-        index_elements=[Reviewer.user_id], set_={"name": name}, where=Reviewer.name != name
-    )
-    if session.scalar(renamed.returning(Reviewer.user_id)):
-        shown = update(Review).where(Review.user_id == user_id).values(version=Review.version + 1)
-        session.execute(shown.execution_options(synchronize_session=False))
+    session.execute(statement.on_conflict_do_update(index_elements=[Reviewer.user_id], set_={"name": name}))
 
 
 def erase(session: Session, user_id: UUID) -> None:

@@ -135,6 +135,6 @@ def verify(session: Session, user_id: UUID, books: Collection[UUID]) -> None:
             Review.deleted_at.is_(None),
             Review.verified_purchase.is_(False),
         )
-        .values(verified_purchase=True, version=Review.version + 1)
+        .values(verified_purchase=True)
         .execution_options(synchronize_session=False)
     )

@@ -71,14 +71,13 @@ def test_an_event_that_comes_twice_from_the_bus_is_handled_once(database: Databa
     user = new_id()
     review = reviewed(database, client, new_id(), user=user)
     told = envelope(renamed(user, "grace"))
-    inbox.stage(database, [told])
-    inbox.stage(database, [told, envelope(paid(user, new_id()))])
+    assert inbox.stage(database, [told]) == 1
+    assert inbox.stage(database, [told, envelope(paid(user, new_id()))]) == 1
     dispatcher = Dispatcher(database, HANDLERS)
     while dispatcher.handle_next():
         pass
     shown = client.get(f"/api/v1/reviews/{review['id']}")
     assert shown.json["user"]["name"] == "grace"
-    assert shown.headers["ETag"] == '"2"'
     with database.read() as session:
         assert inbox.lag(session) == (0, 0)
 

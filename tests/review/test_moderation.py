@@ -278,7 +278,18 @@ class TestHidden:
         stale = staff | {"If-Match": review["etag"]}
         for answer in (hide(client, review, stale), restore(client, review, stale)):
             assert answer.status_code == 412
-        assert hide(client, review, staff).headers["ETag"] == '"3"'
+        as_read = staff | {"If-Match": client.get(f"{ADMIN}/{review['id']}", headers=staff).headers["ETag"]}
+        client.post(f"/api/v1/reviews/{review['id']}/helpful", headers=bearer())
+        assert hide(client, review, as_read).status_code == 200
+        assert restore(client, review, as_read).status_code == 412
+
+    def test_is_not_restored_by_who_has_not_seen_that_it_was_deleted_since(
+        self, database: Database, client: FlaskClient, staff: dict[str, str]
+    ) -> None:
+        review = reviewed(database, client, new_id())
+        as_read = staff | {"If-Match": hide(client, review, staff).headers["ETag"]}
+        client.delete(f"/api/v1/reviews/{review['id']}", headers=staff)
+        assert restore(client, review, as_read).status_code == 412
 
     @pytest.mark.parametrize("body", [{}, {"reason": " "}, {"reason": None}, {"reason": "x" * 501}])
     def test_needs_a_reason(
