@@ -219,6 +219,8 @@ def test_a_database_that_others_are_at_is_busy_and_not_away(client: FlaskClient)
         ('{"subject": "a\\u0000", "number": 1}', {"Content-Type": "application/json"}, 422, [""]),
         ("[1]", {"Content-Type": "application/json"}, 422, [""]),
         ("null", {"Content-Type": "application/json"}, 422, [""]),
+        ("[" * 1020 + "]" * 1020, {"Content-Type": "application/json"}, 422, [""]),
+        ("[" * 9999 + "]" * 9999, {"Content-Type": "application/json"}, 400, []),
     ],
 )
 def test_a_bad_body_is_named_field_by_field(
