@@ -27,6 +27,8 @@ from common.ids import new_id
 
 STARS = range(1, 6)
 NOT_DELETED = text("deleted_at IS NULL")
+_ORDERS = (("created_at",), ("helpful_count",), ("rating", "created_at"))
+_HELPFUL_OF_STARS = ("book_id", "rating", "helpful_count")
 _QUEUES = {
     "queue": NOT_DELETED,
     "queue_hidden": text("deleted_at IS NULL AND hidden_at IS NOT NULL"),
@@ -89,11 +91,11 @@ class Review(Base):
         Index("uq_reviews_book_id_user_id", "book_id", "user_id", unique=True, postgresql_where=NOT_DELETED),
         Index("ix_reviews_user_id", "user_id", "created_at", "id"),
         *(
-            Index(f"ix_reviews_{'_'.join((*scope, name))}", *scope, name, "id", postgresql_where=NOT_DELETED)
-            for scope in ((), ("book_id",))
-            for name in ("created_at", "helpful_count", "rating")
+            Index(f"ix_reviews_{'_'.join(order)}", *order, "id", postgresql_where=NOT_DELETED)
+            for order in (*_ORDERS, *(("book_id", *order) for order in _ORDERS), _HELPFUL_OF_STARS)
         ),
         *(Index(f"ix_reviews_{name}", "report_count", "id", postgresql_where=where) for name, where in _QUEUES.items()),
+        Index("ix_reviews_queue_book_id", "book_id", "report_count", "id", postgresql_where=NOT_DELETED),
     )
 
     @property

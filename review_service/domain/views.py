@@ -34,10 +34,11 @@ EVERY: Select[Any] = select(
     Reviewer.__table__.c.name,
 ).join_from(Review.__table__, Reviewer.__table__)
 _ID = Sort(_columns.id, "id", descending=True)
-_ORDERS: dict[SortName, Sort] = {
-    "newest": Sort(_columns.created_at, "newest", descending=True),
-    "helpful": Sort(_columns.helpful_count, "helpful", descending=True),
-    "rating": Sort(_columns.rating, "rating", descending=True),
+_NEWEST = Sort(_columns.created_at, "newest", descending=True)
+_ORDERS: dict[SortName, list[Sort]] = {
+    "newest": [_NEWEST, _ID],
+    "helpful": [Sort(_columns.helpful_count, "helpful", descending=True), _ID],
+    "rating": [Sort(_columns.rating, "rating", descending=True), _NEWEST, _ID],
 }
 
 
@@ -58,7 +59,7 @@ def statement(
 
 def order(name: SortName) -> list[Sort]:
     """The latest, the most helpful or the best rated first; the latest of equals first."""
-    return [_ORDERS[name], _ID]
+    return _ORDERS[name]
 
 
 def find(session: Session, id: UUID, *, viewer: UUID | None, is_staff: bool = False) -> Row[Any]:
