@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
-from sqlalchemy import delete, or_, select
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from common.db import Database
 from review_service.domain import ratings, reports, votes
 from review_service.models import HelpfulVote, Purchase, Review, Reviewer, ReviewReport
+
+
+class Named(BaseModel):
+    """A user and the name that they go by."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    user_id: UUID
+    username: str
 
 
 def introduce(session: Session, user_id: UUID, name: str) -> None:
@@ -21,6 +33,27 @@ def rename(session: Session, user_id: UUID, name: str) -> None:
     """Note a user's new name, also of one who has not reviewed yet: their token may still say the old one."""
     statement = insert(Reviewer).values(user_id=user_id, name=name)
     session.execute(statement.on_conflict_do_update(index_elements=[Reviewer.user_id], set_={"name": name}))
+
+
+def rebuild(database: Database, pages: Iterable[list[Named]]) -> tuple[int, int]:
+    """Show the names of the auth service's `pages`; returns how many are shown and how many of them were others.
+
+    Who is renamed or erased meanwhile has the name that the event told, or none: only the name that was there before
+    the auth service was asked is replaced.
+    """
+    with database.read() as reader:
+        before = {row.user_id: row.name for row in reader.execute(select(Reviewer.user_id, Reviewer.name))}
+    differed = 0
+    for page in pages:
+        wrong = [each for each in page if before.get(each.user_id, each.username) != each.username]
+        with database.transaction() as session:
+            differed += sum(_correct(session, each, before[each.user_id]) for each in wrong)
+    return len(before), differed
+
+
+def _correct(session: Session, named: Named, wrong: str) -> bool:
+    shown = update(Reviewer).where(Reviewer.user_id == named.user_id, Reviewer.name == wrong)
+    return session.scalar(shown.values(name=named.username).returning(Reviewer.user_id)) is not None
 
 
 def erase(session: Session, user_id: UUID) -> None:
