@@ -11,7 +11,7 @@ import click
 from common.db import Database
 from common.errors import Unavailable
 from review_service.config import ReviewConfig
-from review_service.domain import purchases, ratings, reviewers
+from review_service.domain import purchases, ratings, reviewers, reviews
 from review_service.peers import Orders, Users
 
 
@@ -26,6 +26,8 @@ def rebuild_purchases() -> None:
     config = ReviewConfig.from_env()
     with _open_database(config) as database:
         known, withdrawn = purchases.rebuild(database, Orders(config).all_purchases())
+        with database.transaction() as session:
+            reviews.verify(session)
     click.echo(f"{known} purchases known, {withdrawn} withdrawn that the order service no longer has")
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, SQLColumnExpression, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -29,15 +29,28 @@ class Bought(BaseModel):
     order_id: UUID
 
 
+def lock(session: Session, user_id: UUID) -> None:
+    """Have what this user buys and what they write wait for each other, until the transaction ends.
+
+    Neither would see the other otherwise, and a review written in that moment would never be verified.
+    """
+    waiting = text("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.purchases.' || :user, 0))")
+    session.execute(waiting, {"user": str(user_id)})
+
+
 def has_bought(session: Session, user_id: UUID, book_id: UUID) -> bool:
-    known = select(Purchase.order_id).where(
-        Purchase.user_id == user_id, Purchase.book_id == book_id, Purchase.withdrawn_at.is_(None)
-    )
-    return session.scalar(known.limit(1)) is not None
+    return bool(session.scalar(select(bought(user_id, book_id))))
+
+
+def bought(user_id: UUID | SQLColumnExpression[UUID], book_id: UUID | SQLColumnExpression[UUID]) -> ColumnElement[bool]:
+    """As `has_bought`, within a statement."""
+    of_user = (Purchase.user_id == user_id, Purchase.book_id == book_id)
+    return exists().where(*of_user, Purchase.withdrawn_at.is_(None))
 
 
 def add(session: Session, user_id: UUID, order_id: UUID, books: Collection[UUID]) -> None:
     """An order was paid. One that has been refunded already stays withdrawn."""
+    lock(session, user_id)
     rows = [{"user_id": user_id, "order_id": order_id, "book_id": id} for id in sorted(books)]
     if rows:
         session.execute(insert(Purchase).values(rows).on_conflict_do_nothing())
@@ -59,13 +72,13 @@ def moment(session: Session) -> datetime:
     return session.scalars(select(func.clock_timestamp())).one()
 
 
-def learn(session: Session, bought: Iterable[Bought], asked_at: datetime) -> None:
+def learn(session: Session, answer: Iterable[Bought], asked_at: datetime) -> None:
     """Take over what the order service said when it was asked at `asked_at` or later.
 
     An answer that comes late leaves what was checked after it as it is: a rebuild, which has asked since, would
     otherwise take it for something that it has not seen.
     """
-    unique = {(each.user_id, each.book_id, each.order_id): each for each in bought}
+    unique = {(each.user_id, each.book_id, each.order_id): each for each in answer}
     rows = [unique[key].model_dump() | {"checked_at": asked_at} for key in sorted(unique)]
     if not rows:
         return

@@ -254,6 +254,19 @@ def test_a_review_written_while_its_writer_is_erased_is_counted_nowhere(app: Fla
         assert not ratings.disagreements(session)
 
 
+def test_a_purchase_that_is_told_while_its_buyer_writes_verifies_the_review(app: Flask, database: Database) -> None:
+    book, user = new_id(), new_id()
+    fields: dict[str, Any] = {"book_id": book, "user_id": user, "name": "reader", "content": {"rating": 4}}
+    with ThreadPoolExecutor(1) as pool:
+        with database.transaction() as session:
+            reviews.create(session, **fields, require_purchase=False)
+            told = pool.submit(buy, database, user, book)
+            eventually(lambda: told.done() or somebody_waits(database))
+        told.result()
+    (review,) = app.test_client().get(f"/api/v1/reviews?user_id={user}").json["items"]
+    assert review["verified_purchase"] is True
+
+
 def test_a_repair_while_reviews_are_written_is_right(app: Flask, database: Database) -> None:
     book, users = new_id(), [new_id() for _ in range(6)]
     for user in users:

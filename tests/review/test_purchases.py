@@ -207,6 +207,20 @@ def test_the_rebuild_command_says_what_it_did(
     assert (result.exit_code, result.output.split()[0]) == (0, "3")
 
 
+@pytest.mark.usefixtures("without_purchase")
+def test_a_rebuild_verifies_what_was_written_before_it_was_known(
+    client: FlaskClient, peer: Peer, peered_config: ReviewConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purchase = bought()
+    peer.books = {purchase.book_id}
+    review = post(client, purchase.book_id, user=purchase.user_id).json
+    peer.bought = [purchase]
+    monkeypatch.setattr(commands.ReviewConfig, "from_env", lambda: peered_config)
+    CliRunner().invoke(commands.rebuild, ["purchases"], catch_exceptions=False)
+    assert review["verified_purchase"] is False
+    assert client.get(f"/api/v1/reviews/{review['id']}").json["verified_purchase"] is True
+
+
 def test_check_ratings_ends_with_1_only_when_one_is_wrong(
     database: Database, client: FlaskClient, config: ReviewConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
