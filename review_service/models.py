@@ -191,6 +191,15 @@ class Purchase(Base):
     withdrawn_at: Mapped[datetime | None]
 
 
+class Erasure(Base):
+    """A user of whom nothing is kept. That much is: events come late, and a rebuild has read its page before."""
+
+    __tablename__ = "erasures"
+
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    erased_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
 class BookRating(Base):
     """How many visible reviews give a book how many stars; its row stays when they are gone, for the version's sake."""
 

@@ -6,17 +6,18 @@ service's word counts as of the moment at which it was asked: what an event has 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, SQLColumnExpression, exists, func, or_, select, text, update
+from sqlalchemy import ColumnElement, SQLColumnExpression, delete, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common.db import Database
-from review_service.models import Purchase
+from review_service.domain import erasures
+from review_service.models import Erasure, Purchase
 
 
 class Bought(BaseModel):
@@ -27,15 +28,6 @@ class Bought(BaseModel):
     user_id: UUID
     book_id: UUID
     order_id: UUID
-
-
-def lock(session: Session, user_id: UUID) -> None:
-    """Have what this user buys and what they write wait for each other, until the transaction ends.
-
-    Neither would see the other otherwise, and a review written in that moment would never be verified.
-    """
-    waiting = text("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.purchases.' || :user, 0))")
-    session.execute(waiting, {"user": str(user_id)})
 
 
 def has_bought(session: Session, user_id: UUID, book_id: UUID) -> bool:
@@ -50,9 +42,8 @@ def bought(user_id: UUID | SQLColumnExpression[UUID], book_id: UUID | SQLColumnE
 
 def add(session: Session, user_id: UUID, order_id: UUID, books: Collection[UUID]) -> None:
     """An order was paid. One that has been refunded already stays withdrawn."""
-    lock(session, user_id)
     rows = [{"user_id": user_id, "order_id": order_id, "book_id": id} for id in sorted(books)]
-    if rows:
+    if rows and not erasures.is_erased(session, user_id):
         session.execute(insert(Purchase).values(rows).on_conflict_do_nothing())
 
 
@@ -61,7 +52,7 @@ def withdraw(session: Session, user_id: UUID, order_id: UUID, books: Collection[
     rows = [
         {"user_id": user_id, "order_id": order_id, "book_id": id, "withdrawn_at": func.now()} for id in sorted(books)
     ]
-    if rows:
+    if rows and not erasures.is_erased(session, user_id):
         withdrawn = {"withdrawn_at": func.now()}
         key = list(Purchase.__table__.primary_key)
         session.execute(insert(Purchase).values(rows).on_conflict_do_update(index_elements=key, set_=withdrawn))
@@ -72,13 +63,14 @@ def moment(session: Session) -> datetime:
     return session.scalars(select(func.clock_timestamp())).one()
 
 
-def learn(session: Session, answer: Iterable[Bought], asked_at: datetime) -> None:
+def learn(session: Session, answer: Sequence[Bought], asked_at: datetime) -> None:
     """Take over what the order service said when it was asked at `asked_at` or later.
 
     An answer that comes late leaves what was checked after it as it is: a rebuild, which has asked since, would
     otherwise take it for something that it has not seen.
     """
-    unique = {(each.user_id, each.book_id, each.order_id): each for each in answer}
+    unknown = erasures.erased(session, {each.user_id for each in answer})
+    unique = {(each.user_id, each.book_id, each.order_id): each for each in answer if each.user_id not in unknown}
     rows = [unique[key].model_dump() | {"checked_at": asked_at} for key in sorted(unique)]
     if not rows:
         return
@@ -105,6 +97,7 @@ def rebuild(database: Database, pages: Iterable[list[Bought]]) -> tuple[int, int
         with database.transaction() as session:
             learn(session, page, asked_at)
     with database.transaction() as session:
+        session.execute(delete(Purchase).where(Purchase.user_id.in_(select(Erasure.user_id))))
         withdrawn = _withdraw_unseen(session, asked_at)
         known = session.scalar(select(func.count()).select_from(Purchase).where(Purchase.withdrawn_at.is_(None)))
     return known or 0, withdrawn

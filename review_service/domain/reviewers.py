@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common.db import Database
-from review_service.domain import ratings, reports, votes
+from review_service.domain import erasures, ratings, reports, votes
 from review_service.models import HelpfulVote, Purchase, Review, Reviewer, ReviewReport
 
 
@@ -31,6 +31,8 @@ def introduce(session: Session, user_id: UUID, name: str) -> None:
 
 def rename(session: Session, user_id: UUID, name: str) -> None:
     """Note a user's new name, also of one who has not reviewed yet: their token may still say the old one."""
+    if erasures.is_erased(session, user_id):
+        return
     statement = insert(Reviewer).values(user_id=user_id, name=name)
     session.execute(statement.on_conflict_do_update(index_elements=[Reviewer.user_id], set_={"name": name}))
 
@@ -57,7 +59,9 @@ def _correct(session: Session, named: Named, wrong: str) -> bool:
 
 
 def erase(session: Session, user_id: UUID) -> None:
-    """Forget a person: reviews (deleted ones too), votes, reports, purchases and name."""
+    """Forget a person: reviews (deleted ones too), votes, reports, purchases, name; not that they were erased."""
+    erasures.lock(session, user_id)
+    erasures.note(session, user_id)
     _lock(session, user_id)
     votes.erase(session, user_id)
     reports.erase(session, user_id)

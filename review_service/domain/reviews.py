@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict, Forbidden, NotFound
-from review_service.domain import purchases, ratings, reviewers
+from review_service.domain import erasures, purchases, ratings, reviewers
 from review_service.models import NOT_DELETED, Review
 
 
@@ -21,6 +21,10 @@ class PurchaseRequired(Forbidden):
 
 class AlreadyReviewed(Conflict):
     code = "already_reviewed"
+
+
+class AccountErased(Forbidden):
+    code = "account_erased"
 
 
 class Content(TypedDict, total=False):
@@ -33,11 +37,12 @@ class Content(TypedDict, total=False):
 def create(
     session: Session, *, book_id: UUID, user_id: UUID, name: str, content: Content, require_purchase: bool
 ) -> UUID:
-    """Write a review and count its rating. Raises PurchaseRequired or AlreadyReviewed.
+    """Write a review and count its rating. Raises PurchaseRequired, AlreadyReviewed or AccountErased.
 
     Who deletes a hidden review and writes another does not get round the staff by it: that one is hidden too.
     """
-    purchases.lock(session, user_id)
+    if erasures.is_erased(session, user_id):
+        raise AccountErased("This account was erased.")
     verified = purchases.has_bought(session, user_id, book_id)
     if require_purchase and not verified:
         raise PurchaseRequired("Only who has bought a book may review it.")

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import delete, select, text
 
 from common.db import Database
+from common.events.auth import UserErased
 from common.events.reviews import BookRatingChanged
 from common.ids import new_id
 from review_service import commands
@@ -180,6 +181,19 @@ class TestRebuild:
 
         assert purchases.rebuild(database, pages()) == (1, 0)
         assert known(database) == set(page)
+
+    def test_brings_nobody_back_who_is_erased_meanwhile(self, database: Database) -> None:
+        before, meanwhile = bought(), bought()
+        deliver(database, HANDLERS, UserErased(user_id=before.user_id))
+
+        def pages() -> Iterator[list[Bought]]:
+            yield [before, meanwhile]
+            deliver(database, HANDLERS, UserErased(user_id=meanwhile.user_id))
+            yield [meanwhile]
+
+        assert purchases.rebuild(database, pages()) == (0, 0)
+        with database.read() as session:
+            assert session.scalars(select(Purchase)).all() == []
 
     def test_that_fails_half_way_takes_nothing_away(
         self, database: Database, peered_config: ReviewConfig, running_peer: Peer, monkeypatch: pytest.MonkeyPatch
