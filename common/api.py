@@ -277,13 +277,14 @@ def _field_errors(error: ValidationError) -> list[dict[str, str]]:
     ]
 
 
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for name, member in value.items():
-            yield from _texts(name)
-            yield from _texts(member)
-    elif isinstance(value, list):
-        for member in value:
-            yield from _texts(member)
+def _texts(document: Any) -> Iterator[str]:
+    """Not by recursion, which a document that is nested deeply would exhaust."""
+    left = [document]
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            left += [*value, *value.values()]
+        elif isinstance(value, list):
+            left += value

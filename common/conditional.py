@@ -13,10 +13,14 @@ def etag(version: int | str) -> str:
     return f'"{version}"'
 
 
-def require_match(version: int | str) -> None:
-    """Raises PreconditionFailed when the request's If-Match names another version than the current one."""
+def require_match(revision: int | str) -> None:
+    """Raises PreconditionFailed when the request's If-Match names another revision than the current one.
+
+    Of a tag only what is before its first dot counts: behind it stands what changes the answer, but nothing that is
+    written here.
+    """
     wanted: ETags = request.if_match
-    if wanted and str(version) not in wanted:
+    if wanted and not wanted.star_tag and str(revision) not in {tag.split(".")[0] for tag in wanted.as_set()}:
         raise PreconditionFailed("It was changed by somebody else in the meantime; read it again.")
 
 

@@ -1,4 +1,4 @@
-"""python -m review_service web | worker | migrate | seed | rebuild purchases | check-ratings"""
+"""python -m review_service web | worker | migrate | seed | rebuild purchases, names | check-ratings"""
 
 from common.cli import Service, main
 from review_service.commands import check_ratings, rebuild

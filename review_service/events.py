@@ -11,9 +11,8 @@ from review_service.domain import purchases, reviewers, reviews
 
 
 def order_paid(session: Session, event: OrderPaid) -> None:
-    books = {line.book_id for line in event.lines}
-    purchases.add(session, event.user_id, event.order_id, books)
-    reviews.verify(session, event.user_id, books)
+    purchases.add(session, event.user_id, event.order_id, {line.book_id for line in event.lines})
+    reviews.verify(session, event.user_id)
 
 
 def order_refunded(session: Session, event: OrderRefunded) -> None:

@@ -27,6 +27,8 @@ from common.ids import new_id
 
 STARS = range(1, 6)
 NOT_DELETED = text("deleted_at IS NULL")
+_ORDERS = (("created_at",), ("helpful_count",), ("rating", "created_at"))
+_HELPFUL_OF_STARS = ("book_id", "rating", "helpful_count")
 _QUEUES = {
     "queue": NOT_DELETED,
     "queue_hidden": text("deleted_at IS NULL AND hidden_at IS NOT NULL"),
@@ -48,7 +50,8 @@ class Reviewer(Base):
 
 
 class Review(Base):
-    """What one reader says of one book. `version` counts every change that a reader of the review would see.
+    """What one reader says of one book. `version` counts what its writer and the staff make of it, who go by it; that
+    others vote for it is no edit.
 
     A hidden one is there for its writer and the staff alone: it is counted nowhere. `report_count` counts the reports
     that nobody has decided on. Once the staff have settled whether it spoils, its writer's word on that is not taken.
@@ -88,11 +91,11 @@ class Review(Base):
         Index("uq_reviews_book_id_user_id", "book_id", "user_id", unique=True, postgresql_where=NOT_DELETED),
         Index("ix_reviews_user_id", "user_id", "created_at", "id"),
         *(
-            Index(f"ix_reviews_{'_'.join((*scope, name))}", *scope, name, "id", postgresql_where=NOT_DELETED)
-            for scope in ((), ("book_id",))
-            for name in ("created_at", "helpful_count", "rating")
+            Index(f"ix_reviews_{'_'.join(order)}", *order, "id", postgresql_where=NOT_DELETED)
+            for order in (*_ORDERS, *(("book_id", *order) for order in _ORDERS), _HELPFUL_OF_STARS)
         ),
         *(Index(f"ix_reviews_{name}", "report_count", "id", postgresql_where=where) for name, where in _QUEUES.items()),
+        Index("ix_reviews_queue_book_id", "book_id", "report_count", "id", postgresql_where=NOT_DELETED),
     )
 
     @property
@@ -114,8 +117,8 @@ class Review(Base):
         return bool(changed)
 
     def delete(self, by: UUID) -> None:
-        self.deleted_at = utcnow()
-        self.deleted_by = by
+        self.deleted_at, self.deleted_by = utcnow(), by
+        self.version += 1
 
     def hide(self, by: UUID, reason: str) -> None:
         self.hidden_at, self.hidden_by, self.hidden_reason = utcnow(), by, reason
@@ -131,10 +134,6 @@ class Review(Base):
         if self.contains_spoiler != contains_spoiler:
             self.contains_spoiler = contains_spoiler
             self.version += 1
-
-    def count_votes(self, change: int) -> None:
-        self.helpful_count += change
-        self.version += 1
 
 
 class HelpfulVote(Base):
@@ -190,6 +189,15 @@ class Purchase(Base):
     order_id: Mapped[UUID] = mapped_column(primary_key=True)
     checked_at: Mapped[datetime] = mapped_column(server_default=func.now())
     withdrawn_at: Mapped[datetime | None]
+
+
+class Erasure(Base):
+    """A user of whom nothing is kept. That much is: events come late, and a rebuild has read its page before."""
+
+    __tablename__ = "erasures"
+
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    erased_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 
 class BookRating(Base):

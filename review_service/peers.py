@@ -10,12 +10,16 @@ from pydantic import TypeAdapter
 from common.client import ServiceClient
 from review_service.config import ReviewConfig
 from review_service.domain.purchases import Bought
+from review_service.domain.reviewers import Named
 
 SCOPE = "replicas:read"
 PAGE_SIZE = 1000
 PURCHASES = "/internal/purchases"
 
+USERS = "/internal/users"
+
 _BOUGHT = TypeAdapter(list[Bought])
+_NAMED = TypeAdapter(list[Named])
 
 
 class Orders:
@@ -32,6 +36,18 @@ class Orders:
         """Every purchase that was not refunded, page by page."""
         for items in self._client.pages(PURCHASES, {"limit": PAGE_SIZE}):
             yield _BOUGHT.validate_python(items)
+
+
+class Users:
+    """What people are called."""
+
+    def __init__(self, config: ReviewConfig) -> None:
+        self._client = ServiceClient(config, config.auth_url, scope=SCOPE)
+
+    def names(self) -> Iterator[list[Named]]:
+        """Everybody's, page by page."""
+        for items in self._client.pages(USERS, {"limit": PAGE_SIZE}):
+            yield _NAMED.validate_python(items)
 
 
 class Catalog:

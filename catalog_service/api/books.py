@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 from uuid import UUID
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from sqlalchemy import Row
 
 from catalog_service.api.finding import find
@@ -19,9 +19,8 @@ from catalog_service.models import Book as BookRow
 from common.api import Page, PageQuery, accepts, returns
 from common.app import config
 from common.auth import current_user, principal, public, requires
-from common.conditional import etag, not_modified
+from common.conditional import etag, not_modified, require_match
 from common.db import session
-from common.errors import PreconditionFailed
 from common.pagination import paginate
 
 api = Blueprint("books", __name__, url_prefix="/api/v1/books")
@@ -153,9 +152,7 @@ def _to_change(id: UUID) -> BookRow:
     Only the revision of the tag counts: a sale in the meantime changes the answer, but nothing that is written here.
     """
     book = books.to_change(session, id)
-    wanted = request.if_match
-    if wanted and not wanted.star_tag and str(book.revision) not in {tag.split(".")[0] for tag in wanted.as_set()}:
-        raise PreconditionFailed("It was changed by somebody else in the meantime; read it again.")
+    require_match(book.revision)
     return book
 
 

@@ -24,7 +24,7 @@ from review_service.api.schemas import (
     Report,
     RestoreBody,
 )
-from review_service.domain import moderation, queue, reviews
+from review_service.domain import moderation, queue, reviews, views
 from review_service.models import Review as ReviewRow
 
 api = Blueprint("moderation", __name__, url_prefix="/api/v1/admin/reviews")
@@ -126,4 +126,4 @@ def _read(id: UUID) -> ReviewRow:
 
 def _shown(id: UUID) -> tuple[Any, ...]:
     row = queue.find(session, id)
-    return queue.document(row), 200, {"ETag": etag(row.version), "Cache-Control": "no-cache"}
+    return queue.document(row), 200, {"ETag": etag(views.entity_tag(row)), "Cache-Control": "no-cache"}

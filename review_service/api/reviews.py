@@ -6,6 +6,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from flask import Blueprint, current_app
+from sqlalchemy import Row
 
 from common.api import Page, accepts, returns
 from common.app import config
@@ -57,8 +58,8 @@ def get_review(id: UUID) -> tuple[Any, ...]:
     """One review."""
     bearer = principal()
     row = views.find(session, id, viewer=_viewer(), is_staff=bearer is not None and bearer.has("reviews:moderate"))
-    headers = _headers(row.version)
-    if not_modified(row.version):
+    headers = _headers(row)
+    if not_modified(views.entity_tag(row)):
         return "", 304, headers
     return views.document(row), 200, headers
 
@@ -194,8 +195,8 @@ def _is_writer(bearer: Principal, review: ReviewRow) -> bool:
 
 def _shown(id: UUID) -> tuple[Any, ...]:
     row = views.find(session, id, viewer=_viewer())
-    return views.document(row), 200, _headers(row.version)
+    return views.document(row), 200, _headers(row)
 
 
-def _headers(version: int) -> dict[str, str]:
-    return {"ETag": etag(version), "Cache-Control": "no-cache"}
+def _headers(row: Row[Any]) -> dict[str, str]:
+    return {"ETag": etag(views.entity_tag(row)), "Cache-Control": "no-cache"}

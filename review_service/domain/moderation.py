@@ -71,7 +71,9 @@ def delete_all(session: Session, ids: Sequence[UUID], *, actor: UUID, reason: st
 
 
 def _content(review: Review) -> dict[str, Any]:
-    return {"book_id": str(review.book_id), "rating": review.rating, "title": review.title, "body": review.body}
+    """With its writer, at whose end the audit trail forgets what they said."""
+    said = {"rating": review.rating, "title": review.title, "body": review.body}
+    return {"book_id": str(review.book_id), "user_id": str(review.user_id), **said}
 
 
 def _acted(session: Session, review: Review, action: str, actor: UUID, **what: Any) -> None:

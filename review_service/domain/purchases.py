@@ -6,17 +6,18 @@ service's word counts as of the moment at which it was asked: what an event has 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, SQLColumnExpression, delete, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common.db import Database
-from review_service.models import Purchase
+from review_service.domain import erasures
+from review_service.models import Erasure, Purchase
 
 
 class Bought(BaseModel):
@@ -30,16 +31,19 @@ class Bought(BaseModel):
 
 
 def has_bought(session: Session, user_id: UUID, book_id: UUID) -> bool:
-    known = select(Purchase.order_id).where(
-        Purchase.user_id == user_id, Purchase.book_id == book_id, Purchase.withdrawn_at.is_(None)
-    )
-    return session.scalar(known.limit(1)) is not None
+    return bool(session.scalar(select(bought(user_id, book_id))))
+
+
+def bought(user_id: UUID | SQLColumnExpression[UUID], book_id: UUID | SQLColumnExpression[UUID]) -> ColumnElement[bool]:
+    """As `has_bought`, within a statement."""
+    of_user = (Purchase.user_id == user_id, Purchase.book_id == book_id)
+    return exists().where(*of_user, Purchase.withdrawn_at.is_(None))
 
 
 def add(session: Session, user_id: UUID, order_id: UUID, books: Collection[UUID]) -> None:
     """An order was paid. One that has been refunded already stays withdrawn."""
     rows = [{"user_id": user_id, "order_id": order_id, "book_id": id} for id in sorted(books)]
-    if rows:
+    if rows and not erasures.is_erased(session, user_id):
         session.execute(insert(Purchase).values(rows).on_conflict_do_nothing())
 
 
@@ -48,7 +52,7 @@ def withdraw(session: Session, user_id: UUID, order_id: UUID, books: Collection[
     rows = [
         {"user_id": user_id, "order_id": order_id, "book_id": id, "withdrawn_at": func.now()} for id in sorted(books)
     ]
-    if rows:
+    if rows and not erasures.is_erased(session, user_id):
         withdrawn = {"withdrawn_at": func.now()}
         key = list(Purchase.__table__.primary_key)
         session.execute(insert(Purchase).values(rows).on_conflict_do_update(index_elements=key, set_=withdrawn))
@@ -59,9 +63,14 @@ def moment(session: Session) -> datetime:
     return session.scalars(select(func.clock_timestamp())).one()
 
 
-def learn(session: Session, bought: Iterable[Bought], asked_at: datetime) -> None:
-    """Take over what the order service said when it was asked at `asked_at` or later."""
-    unique = {(each.user_id, each.book_id, each.order_id): each for each in bought}
+def learn(session: Session, answer: Sequence[Bought], asked_at: datetime) -> None:
+    """Take over what the order service said when it was asked at `asked_at` or later.
+
+    An answer that comes late leaves what was checked after it as it is: a rebuild, which has asked since, would
+    otherwise take it for something that it has not seen.
+    """
+    unknown = erasures.erased(session, {each.user_id for each in answer})
+    unique = {(each.user_id, each.book_id, each.order_id): each for each in answer if each.user_id not in unknown}
     rows = [unique[key].model_dump() | {"checked_at": asked_at} for key in sorted(unique)]
     if not rows:
         return
@@ -70,7 +79,7 @@ def learn(session: Session, bought: Iterable[Bought], asked_at: datetime) -> Non
         .values(rows)
         .on_conflict_do_update(
             index_elements=list(Purchase.__table__.primary_key),
-            set_={"checked_at": asked_at, "withdrawn_at": None},
+            set_={"checked_at": func.greatest(Purchase.checked_at, asked_at), "withdrawn_at": None},
             where=or_(Purchase.withdrawn_at.is_(None), Purchase.withdrawn_at < asked_at),
         )
     )
@@ -88,6 +97,7 @@ def rebuild(database: Database, pages: Iterable[list[Bought]]) -> tuple[int, int
         with database.transaction() as session:
             learn(session, page, asked_at)
     with database.transaction() as session:
+        session.execute(delete(Purchase).where(Purchase.user_id.in_(select(Erasure.user_id))))
         withdrawn = _withdraw_unseen(session, asked_at)
         known = session.scalar(select(func.count()).select_from(Purchase).where(Purchase.withdrawn_at.is_(None)))
     return known or 0, withdrawn

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import TypedDict
 from uuid import UUID
 
@@ -12,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict, Forbidden, NotFound
-from review_service.domain import purchases, ratings, reviewers
+from review_service.domain import erasures, purchases, ratings, reviewers
 from review_service.models import NOT_DELETED, Review
 
 
@@ -22,6 +21,10 @@ class PurchaseRequired(Forbidden):
 
 class AlreadyReviewed(Conflict):
     code = "already_reviewed"
+
+
+class AccountErased(Forbidden):
+    code = "account_erased"
 
 
 class Content(TypedDict, total=False):
@@ -34,10 +37,12 @@ class Content(TypedDict, total=False):
 def create(
     session: Session, *, book_id: UUID, user_id: UUID, name: str, content: Content, require_purchase: bool
 ) -> UUID:
-    """Write a review and count its rating. Raises PurchaseRequired or AlreadyReviewed.
+    """Write a review and count its rating. Raises PurchaseRequired, AlreadyReviewed or AccountErased.
 
     Who deletes a hidden review and writes another does not get round the staff by it: that one is hidden too.
     """
+    if erasures.is_erased(session, user_id):
+        raise AccountErased("This account was erased.")
     verified = purchases.has_bought(session, user_id, book_id)
     if require_purchase and not verified:
         raise PurchaseRequired("Only who has bought a book may review it.")
@@ -125,16 +130,14 @@ def show(session: Session, review: Review) -> None:
     ratings.shift(session, review.book_id, gained=review.rating)
 
 
-def verify(session: Session, user_id: UUID, books: Collection[UUID]) -> None:
-    """The user has bought these books: what they wrote of them before is verified from now on."""
-    session.execute(
-        update(Review)
-        .where(
-            Review.user_id == user_id,
-            Review.book_id.in_(books),
-            Review.deleted_at.is_(None),
-            Review.verified_purchase.is_(False),
-        )
-        .values(verified_purchase=True, version=Review.version + 1)
-        .execution_options(synchronize_session=False)
+def verify(session: Session, user_id: UUID | None = None) -> None:
+    """What this user, or anybody, wrote of a book before buying it is verified from now on.
+
+    Deleted reviews too: the staff may restore them.
+    """
+    unverified = update(Review).where(
+        Review.verified_purchase.is_(False), purchases.bought(Review.user_id, Review.book_id)
     )
+    if user_id is not None:
+        unverified = unverified.where(Review.user_id == user_id)
+    session.execute(unverified.values(verified_purchase=True).execution_options(synchronize_session=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Literal
 from uuid import UUID
 
@@ -33,10 +34,11 @@ EVERY: Select[Any] = select(
     Reviewer.__table__.c.name,
 ).join_from(Review.__table__, Reviewer.__table__)
 _ID = Sort(_columns.id, "id", descending=True)
-_ORDERS: dict[SortName, Sort] = {
-    "newest": Sort(_columns.created_at, "newest", descending=True),
-    "helpful": Sort(_columns.helpful_count, "helpful", descending=True),
-    "rating": Sort(_columns.rating, "rating", descending=True),
+_NEWEST = Sort(_columns.created_at, "newest", descending=True)
+_ORDERS: dict[SortName, list[Sort]] = {
+    "newest": [_NEWEST, _ID],
+    "helpful": [Sort(_columns.helpful_count, "helpful", descending=True), _ID],
+    "rating": [Sort(_columns.rating, "rating", descending=True), _NEWEST, _ID],
 }
 
 
@@ -57,7 +59,7 @@ def statement(
 
 def order(name: SortName) -> list[Sort]:
     """The latest, the most helpful or the best rated first; the latest of equals first."""
-    return [_ORDERS[name], _ID]
+    return _ORDERS[name]
 
 
 def find(session: Session, id: UUID, *, viewer: UUID | None, is_staff: bool = False) -> Row[Any]:
@@ -66,6 +68,12 @@ def find(session: Session, id: UUID, *, viewer: UUID | None, is_staff: bool = Fa
     if row is None or (row.hidden_at is not None and row.user_id != viewer and not is_staff):
         raise NotFound
     return row
+
+
+def entity_tag(row: Row[Any]) -> str:
+    """What changes with the answer: edits first, then votes, purchase and name, which are written to no version."""
+    made_of_it = repr((row.helpful_count, row.verified_purchase, row.name))
+    return f"{row.version}.{hashlib.sha256(made_of_it.encode()).hexdigest()[:10]}"
 
 
 def document(row: Row[Any]) -> dict[str, Any]:

@@ -22,14 +22,14 @@ def vote(session: Session, review: Review, user_id: UUID) -> None:
         raise OwnReview("Your own review is for others to judge.")
     voted = insert(HelpfulVote).values(review_id=review.id, user_id=user_id).on_conflict_do_nothing()
     if session.scalar(voted.returning(HelpfulVote.review_id)):
-        review.count_votes(+1)
+        review.helpful_count += 1
 
 
 def withdraw(session: Session, review: Review, user_id: UUID) -> None:
     """Take the user's vote for a locked review back, if there is one."""
     vote_of_user = (HelpfulVote.review_id == review.id, HelpfulVote.user_id == user_id)
     if session.scalar(delete(HelpfulVote).where(*vote_of_user).returning(HelpfulVote.review_id)):
-        review.count_votes(-1)
+        review.helpful_count -= 1
 
 
 def erase(session: Session, user_id: UUID) -> None:
@@ -39,6 +39,6 @@ def erase(session: Session, user_id: UUID) -> None:
     session.execute(
         update(Review)
         .where(Review.id.in_(reviews))
-        .values(helpful_count=Review.helpful_count - 1, version=Review.version + 1)
+        .values(helpful_count=Review.helpful_count - 1)
         .execution_options(synchronize_session=False)
     )

@@ -15,7 +15,7 @@ from auth_service.events import HANDLERS
 from auth_service.models import User
 from common.db import Database, utcnow
 from common.errors import Conflict
-from common.events.administration import CatalogAdminActed
+from common.events.administration import CatalogAdminActed, ReviewsAdminActed
 from common.events.auth import UserDeactivated, UserErased, UserReactivated, UserUpdated
 from common.ids import new_id
 from tests.auth.conftest import PASSWORD
@@ -134,6 +134,36 @@ def test_erasing_takes_mails_to_a_former_address_too(
     client.delete(path, headers=admin)
     with database.read() as session:
         assert user["email"] not in session.scalars(recipients).all()
+
+
+def test_what_an_erased_person_wrote_leaves_the_audit_trail(
+    client: FlaskClient, admin: dict[str, str], user: Any, database: Database
+) -> None:
+    (boss,) = client.get(f"{PATH}?role=admin", headers=admin).json["items"]
+    told_before, of_another, told_late = (review_deleted(writer) for writer in (user["id"], boss["id"], user["id"]))
+    for event in (told_before, of_another):
+        deliver(database, HANDLERS, event)
+    client.delete(f"{PATH}/{user['id']}", headers=admin)
+    deliver(database, HANDLERS, told_late)
+    trail = client.get(f"{AUDIT}?resource=review", headers=admin).json["items"]
+    kept = {entry["resource_id"]: entry["before"] for entry in trail}
+    assert kept == {
+        told_before.resource_id: None,
+        of_another.resource_id: of_another.before,
+        told_late.resource_id: None,
+    }
+
+
+def review_deleted(writer: str) -> ReviewsAdminActed:
+    return ReviewsAdminActed(
+        id=new_id(),
+        actor_id=str(new_id()),
+        action="review.deleted",
+        resource="review",
+        resource_id=str(new_id()),
+        at=utcnow(),
+        before={"user_id": writer, "body": "Foul words"},
+    )
 
 
 @pytest.mark.parametrize("way", ["delete", "deactivate", "demote", "put"])

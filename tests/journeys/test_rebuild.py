@@ -17,6 +17,7 @@ Query = Callable[..., list[Any]]
 REPLICAS = {
     ("order", "books"): "SELECT code, title, price, is_active, available FROM orders.books WHERE book_id = %s",
     ("review", "purchases"): "SELECT user_id, order_id, withdrawn_at FROM reviews.purchases WHERE book_id = %s",
+    ("review", "names"): "SELECT name FROM reviews.reviewers JOIN reviews.reviews USING (user_id) WHERE book_id = %s",
     ("catalog", "ratings"): "SELECT rating_count, rating_average, rating_version FROM catalog.books WHERE id = %s",
     ("catalog", "bestsellers"): "SELECT units_sold FROM catalog.books WHERE id = %s",
 }
@@ -25,6 +26,8 @@ SPOILED = (
     "DELETE FROM orders.books WHERE book_id = %s RETURNING 1",
     "UPDATE reviews.purchases SET withdrawn_at = checked_at, checked_at = checked_at - interval '1 hour'"
     " WHERE book_id = %s AND withdrawn_at IS NULL RETURNING 1",
+    "UPDATE reviews.reviewers SET name = 'spoiled'"
+    " WHERE user_id IN (SELECT user_id FROM reviews.reviews WHERE book_id = %s) RETURNING 1",
     "UPDATE catalog.books SET rating_count = rating_count + 1 WHERE id = %s RETURNING 1",
     "UPDATE catalog.books SET units_sold = units_sold + 5 WHERE id = %s RETURNING 1",
 )

@@ -15,7 +15,10 @@ PAGE = 2
 
 
 class Peer(ThreadingHTTPServer):
-    """Answers for auth (/token), order (/internal/purchases, two a page) and catalog (/internal/books/{id})."""
+    """Answers for auth (/token, /internal/users), order (/internal/purchases) and catalog (/internal/books/{id}).
+
+    A page has two items.
+    """
 
     daemon_threads = True
 
@@ -23,6 +26,7 @@ class Peer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.bought: list[Bought] = []
         self.books: set[UUID] = set()
+        self.users: dict[UUID, str] = {}
         self.is_down = False
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.tokens: list[dict[str, str]] = []
@@ -35,8 +39,15 @@ class Peer(ThreadingHTTPServer):
     def purchases(self, query: dict[str, str]) -> dict[str, Any]:
         wanted = {name: query[name] for name in ("user_id", "book_id") if name in query}
         found = [each for each in self.bought if all(str(getattr(each, n)) == v for n, v in wanted.items())]
-        start = int(query.get("cursor", 0))
         items = [each.model_dump(mode="json") | {"purchased_at": "2026-01-01T00:00:00Z"} for each in found]
+        return self._page(items, query)
+
+    def names(self, query: dict[str, str]) -> dict[str, Any]:
+        items = [{"user_id": str(id), "username": name, "email": "a@example.com"} for id, name in self.users.items()]
+        return self._page(items, query)
+
+    def _page(self, items: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
+        start = int(query.get("cursor", 0))
         more = start + PAGE < len(items)
         return {"items": items[start : start + PAGE], "next_cursor": str(start + PAGE) if more else None}
 
@@ -58,6 +69,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(503, {})
         elif url.path == "/internal/purchases":
             self._answer(200, self.server.purchases(query))
+        elif url.path == "/internal/users":
+            self._answer(200, self.server.names(query))
         elif url.path in {f"/internal/books/{id}" for id in self.server.books}:
             self._answer(200, {"book_id": url.path.rpartition("/")[2]})
         else:

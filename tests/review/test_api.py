@@ -9,10 +9,12 @@ from flask.testing import FlaskClient
 
 from common.db import Database
 from common.events.administration import ReviewsAdminActed
+from common.events.auth import UserUpdated
 from common.events.reviews import BookRatingChanged
 from common.ids import new_id
+from review_service.events import HANDLERS
 from tests.review.factories import buy, post, reviewed
-from tests.support.database import emitted
+from tests.support.database import deliver, emitted
 from tests.support.tokens import bearer
 
 
@@ -163,6 +165,23 @@ def test_etags_guard_changes_and_spare_reads(database: Database, client: FlaskCl
     ):
         assert (answer.status_code, answer.json["code"]) == (412, "precondition_failed")
     assert client.get(path, headers={"If-None-Match": review["etag"]}).json["title"] == "a"
+
+
+def test_what_readers_make_of_a_review_changes_its_tag_and_is_no_conflict_for_its_writer(
+    database: Database, client: FlaskClient
+) -> None:
+    user = new_id()
+    review = reviewed(database, client, new_id(), user=user)
+    path, tags = f"/api/v1/reviews/{review['id']}", [review["etag"]]
+    client.post(f"{path}/helpful", headers=bearer())
+    tags.append(client.get(path).headers["ETag"])
+    deliver(database, HANDLERS, UserUpdated(user_id=user, username="ada.l", email="a@example.com", role="customer"))
+    tags.append(client.get(path).headers["ETag"])
+    assert len(set(tags)) == 3
+    as_read = review["headers"] | {"If-Match": review["etag"]}
+    edited = client.patch(path, json={"title": "a"}, headers=as_read)
+    assert (edited.status_code, edited.json["helpful_count"]) == (200, 1)
+    assert client.patch(path, json={"title": "b"}, headers=as_read).status_code == 412
 
 
 def test_nobody_changes_or_deletes_the_review_of_somebody_else(database: Database, client: FlaskClient) -> None:

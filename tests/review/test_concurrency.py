@@ -238,6 +238,37 @@ def test_people_who_judged_each_other_are_erased_at_once(app: Flask, database: D
         assert ratings.summary(session, book)["count"] == 0
 
 
+def test_a_review_written_while_its_writer_is_erased_is_counted_nowhere(app: Flask, database: Database) -> None:
+    book, other, user = new_id(), new_id(), new_id()
+    review = reviewed(database, app.test_client(), book, user=user)
+    buy(database, user, other)
+    with ThreadPoolExecutor(2) as pool:
+        with database.transaction() as session:
+            reviews.to_change(session, UUID(review["id"]))
+            erased = pool.submit(deliver, database, HANDLERS, UserErased(user_id=user))
+            eventually(lambda: somebody_waits(database))
+            written = pool.submit(post, app.test_client(), other, user=user)
+            eventually(lambda: written.done() or somebody_waits(database, 2))
+        erased.result()
+    assert written.result().json["code"] == "account_erased"
+    assert app.test_client().get(f"/api/v1/reviews?user_id={user}").json["items"] == []
+    with database.read() as session:
+        assert not ratings.disagreements(session)
+
+
+def test_a_purchase_that_is_told_while_its_buyer_writes_verifies_the_review(app: Flask, database: Database) -> None:
+    book, user = new_id(), new_id()
+    fields: dict[str, Any] = {"book_id": book, "user_id": user, "name": "reader", "content": {"rating": 4}}
+    with ThreadPoolExecutor(1) as pool:
+        with database.transaction() as session:
+            reviews.create(session, **fields, require_purchase=False)
+            told = pool.submit(buy, database, user, book)
+            eventually(lambda: told.done() or somebody_waits(database))
+        told.result()
+    (review,) = app.test_client().get(f"/api/v1/reviews?user_id={user}").json["items"]
+    assert review["verified_purchase"] is True
+
+
 def test_a_repair_while_reviews_are_written_is_right(app: Flask, database: Database) -> None:
     book, users = new_id(), [new_id() for _ in range(6)]
     for user in users:
@@ -277,12 +308,12 @@ def test_a_repair_waits_for_a_change_that_is_under_way(app: Flask, database: Dat
         assert not ratings.disagreements(session)
 
 
-def somebody_waits(database: Database) -> bool:
+def somebody_waits(database: Database, number: int = 1) -> bool:
     with database.read() as session:
         waiting = (
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
-        return bool(session.scalar(text(waiting)))
+        return (session.scalar(text(waiting)) or 0) >= number
 
 
 def test_two_workers_note_a_burst_once(app: Flask, database: Database) -> None:

@@ -40,11 +40,24 @@ def test_every_list_is_read_along_an_index(database: Database) -> None:
         session.execute(text("RESET ALL"))
 
 
-def _assert_unsorted(session: Session, statement: Select[Any], order: Sequence[Sort]) -> None:
+def test_reviews_of_so_many_stars_are_not_sought_among_all_of_a_book(database: Database) -> None:
+    with database.read() as session:
+        session.execute(text("SET enable_seqscan = off"))
+        session.execute(text("SET enable_sort = off"))
+        for sort in ("newest", "helpful", "rating"):
+            plan = _assert_unsorted(session, views.statement(book_id=new_id(), rating=1), views.order(sort))
+            assert "rating = 1)" in plan.partition("Index Cond")[2].partition("Filter")[0], plan
+        plan = _assert_unsorted(session, queue.statement(book_id=new_id()), queue.MOST_REPORTED)
+        assert "ix_reviews_queue_book_id" in plan
+        session.execute(text("RESET ALL"))
+
+
+def _assert_unsorted(session: Session, statement: Select[Any], order: Sequence[Sort]) -> str:
     first = statement.order_by(*(key.column.desc() for key in order)).limit(20)
     compiled = first.compile(session.connection(), compile_kwargs={"literal_binds": True})
     plan = "\n".join(session.scalars(text(f"EXPLAIN {compiled}".replace(":", "\\:"))))
     assert "Sort" not in plan, plan
+    return plan
 
 
 def test_reviews_of_before_moderation_are_visible_and_none_is_lost_on_the_way_back(

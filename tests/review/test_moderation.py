@@ -196,8 +196,8 @@ class TestHidden:
     def test_is_told_to_the_catalog_and_to_the_audit_trail(
         self, database: Database, client: FlaskClient, staff: dict[str, str], moderator: UUID
     ) -> None:
-        book = new_id()
-        review = reviewed(database, client, book, rating=1, title="Foul", body="Words")
+        book, user = new_id(), new_id()
+        review = reviewed(database, client, book, user=user, rating=1, title="Foul", body="Words")
         for _ in range(2):
             assert hide(client, review, staff, "Abuse").status_code == 200
         for _ in range(2):
@@ -207,7 +207,8 @@ class TestHidden:
         hidden, restored = acts(database)
         assert (hidden.action, hidden.reason, hidden.actor_id) == ("review.hidden", "Abuse", str(moderator))
         assert hidden.resource_id == review["id"]
-        assert hidden.before == {"book_id": str(book), "rating": 1, "title": "Foul", "body": "Words"}
+        said = {"rating": 1, "title": "Foul", "body": "Words"}
+        assert hidden.before == {"book_id": str(book), "user_id": str(user), **said}
         assert (restored.action, restored.before) == (
             "review.restored",
             {"is_deleted": False, "hidden_reason": "Abuse"},
@@ -277,7 +278,18 @@ class TestHidden:
         stale = staff | {"If-Match": review["etag"]}
         for answer in (hide(client, review, stale), restore(client, review, stale)):
             assert answer.status_code == 412
-        assert hide(client, review, staff).headers["ETag"] == '"3"'
+        as_read = staff | {"If-Match": client.get(f"{ADMIN}/{review['id']}", headers=staff).headers["ETag"]}
+        client.post(f"/api/v1/reviews/{review['id']}/helpful", headers=bearer())
+        assert hide(client, review, as_read).status_code == 200
+        assert restore(client, review, as_read).status_code == 412
+
+    def test_is_not_restored_by_who_has_not_seen_that_it_was_deleted_since(
+        self, database: Database, client: FlaskClient, staff: dict[str, str]
+    ) -> None:
+        review = reviewed(database, client, new_id())
+        as_read = staff | {"If-Match": hide(client, review, staff).headers["ETag"]}
+        client.delete(f"/api/v1/reviews/{review['id']}", headers=staff)
+        assert restore(client, review, as_read).status_code == 412
 
     @pytest.mark.parametrize("body", [{}, {"reason": " "}, {"reason": None}, {"reason": "x" * 501}])
     def test_needs_a_reason(

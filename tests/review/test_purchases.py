@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import delete, select, text
 
 from common.db import Database
+from common.events.auth import UserErased
 from common.events.reviews import BookRatingChanged
 from common.ids import new_id
 from review_service import commands
@@ -167,6 +169,32 @@ class TestRebuild:
         rebuild(database, peered_config)
         assert known(database) == {*running_peer.bought[:2], stays, comes}
 
+    def test_takes_away_nothing_that_an_older_answer_confirms_meanwhile(self, database: Database) -> None:
+        with database.read() as session:
+            asked_before = purchases.moment(session)
+        page = [bought()]
+
+        def pages() -> Iterator[list[Bought]]:
+            yield page
+            with database.transaction() as session:
+                purchases.learn(session, page, asked_before)
+
+        assert purchases.rebuild(database, pages()) == (1, 0)
+        assert known(database) == set(page)
+
+    def test_brings_nobody_back_who_is_erased_meanwhile(self, database: Database) -> None:
+        before, meanwhile = bought(), bought()
+        deliver(database, HANDLERS, UserErased(user_id=before.user_id))
+
+        def pages() -> Iterator[list[Bought]]:
+            yield [before, meanwhile]
+            deliver(database, HANDLERS, UserErased(user_id=meanwhile.user_id))
+            yield [meanwhile]
+
+        assert purchases.rebuild(database, pages()) == (0, 0)
+        with database.read() as session:
+            assert session.scalars(select(Purchase)).all() == []
+
     def test_that_fails_half_way_takes_nothing_away(
         self, database: Database, peered_config: ReviewConfig, running_peer: Peer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -191,6 +219,20 @@ def test_the_rebuild_command_says_what_it_did(
     monkeypatch.setattr(commands.ReviewConfig, "from_env", lambda: peered_config)
     result = CliRunner().invoke(commands.rebuild, ["purchases"], catch_exceptions=False)
     assert (result.exit_code, result.output.split()[0]) == (0, "3")
+
+
+@pytest.mark.usefixtures("without_purchase")
+def test_a_rebuild_verifies_what_was_written_before_it_was_known(
+    client: FlaskClient, peer: Peer, peered_config: ReviewConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purchase = bought()
+    peer.books = {purchase.book_id}
+    review = post(client, purchase.book_id, user=purchase.user_id).json
+    peer.bought = [purchase]
+    monkeypatch.setattr(commands.ReviewConfig, "from_env", lambda: peered_config)
+    CliRunner().invoke(commands.rebuild, ["purchases"], catch_exceptions=False)
+    assert review["verified_purchase"] is False
+    assert client.get(f"/api/v1/reviews/{review['id']}").json["verified_purchase"] is True
 
 
 def test_check_ratings_ends_with_1_only_when_one_is_wrong(
