@@ -14,16 +14,18 @@ import click
 from tqdm import tqdm
 
 from catalog_service.config import CatalogConfig
-from catalog_service.domain import bestsellers, contacts, exports, ratings, stock, stock_take
+from catalog_service.domain import bestsellers, exports, ratings, stock, stock_take
 from catalog_service.domain.imports import jobs, rejected, undo
 from catalog_service.domain.imports.draft import Problem
 from catalog_service.domain.imports.formats import FORMATS, by_suffix, recognised
 from catalog_service.domain.imports.reading import FileRefused
 from catalog_service.domain.imports.run import Import, Result
 from catalog_service.domain.search import Filters
-from catalog_service.models import ImportJob
-from catalog_service.peers import Orders, Reviews, Users
+from catalog_service.models import Contact, ImportJob
+from catalog_service.peers import Orders, Reviews
+from common import contacts
 from common.cli import Service
+from common.client import ServiceClient
 from common.db import Database
 from common.errors import DomainError, Invalid, Unavailable
 
@@ -214,15 +216,11 @@ def rebuild_bestsellers() -> None:
 
 @rebuild.command("contacts")
 def rebuild_contacts() -> None:
-    """How users are reached, from the auth service. What changes meanwhile comes by events."""
+    """How users are reached, from the auth service."""
     config = _settings()
-    known = 0
+    auth = ServiceClient(config, config.auth_url, scope=contacts.SCOPE)
     with _database(config) as database, _told_when_unavailable():
-        for page in Users(config).contacts():
-            with database.transaction() as session:
-                for each in page:
-                    contacts.note(session, each.user_id, each.username, each.email)
-            known += len(page)
+        known = contacts.rebuild(database, Contact, auth)
     click.echo(f"{known} contacts")
 
 

@@ -9,8 +9,10 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from catalog_service.domain import contacts, inventory, people, ratings, reservations
+from catalog_service.domain import inventory, people, ratings, reservations
 from catalog_service.domain.ratings import Rating
+from catalog_service.models import Contact
+from common import contacts
 from common.events import Event
 from common.events.auth import UserErased, UserRegistered, UserUpdated
 from common.events.orders import (
@@ -51,7 +53,7 @@ def prebooking_demand_changed(session: Session, event: PrebookingDemandChanged) 
 
 
 def user_changed(session: Session, event: UserRegistered | UserUpdated) -> None:
-    contacts.note(session, event.user_id, event.username, event.email)
+    contacts.note(session, Contact, event.user_id, event.username, event.email)
 
 
 def user_erased(session: Session, event: UserErased) -> None:

@@ -18,12 +18,6 @@ SCOPE = "replicas:read"
 PAGE_SIZE = 500
 
 
-class Contact(BaseModel):
-    user_id: UUID
-    username: str
-    email: str
-
-
 class _State(BaseModel):
     order_id: UUID
     status: str
@@ -39,7 +33,6 @@ class _Sale(BaseModel):
 
 _RATINGS = TypeAdapter(list[Rating])
 _SALES = TypeAdapter(list[_Sale])
-_CONTACTS = TypeAdapter(list[Contact])
 
 
 class Reviews:
@@ -69,15 +62,3 @@ class Orders:
         """Every order that was ever paid, page by page."""
         for items in self._client.pages("/internal/sales", {"limit": PAGE_SIZE}):
             yield [sale.order_id for sale in _SALES.validate_python(items)]
-
-
-class Users:
-    """How people are reached."""
-
-    def __init__(self, config: CatalogConfig) -> None:
-        self._client = ServiceClient(config, config.auth_url, scope=SCOPE)
-
-    def contacts(self) -> Iterator[list[Contact]]:
-        """Everybody, page by page."""
-        for items in self._client.pages("/internal/users", {"limit": PAGE_SIZE}):
-            yield _CONTACTS.validate_python(items)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import click
 
+from common import contacts
 from common.client import ServiceClient
 from common.db import Database, utcnow
 from common.errors import Unavailable
 from common.events.catalog import BookAdded
 from common.telemetry import configure_logging
 from order_service.config import OrderConfig
-from order_service.domain import books, customers, sales
+from order_service.domain import books, sales
+from order_service.models import Customer
 from order_service.payments import open_provider
 from order_service.payments.reconciliation import Difference, differences, mended
 
@@ -40,23 +44,18 @@ def rebuild() -> None:
 @rebuild.command("books")
 def rebuild_books() -> None:
     """All books, while the store is used: a newer event that comes meanwhile is kept."""
-    config = OrderConfig.from_env()
-    configure_logging(config.service, config.log_level, config.log_format)
-    database = Database(config)
+    config = _settings()
     catalog = ServiceClient(config, config.catalog_url, scope="replicas:read")
-    click.echo(f"{fetch_all(database, catalog)} books")
-    database.close()
+    with _open_database(config) as database:
+        known = fetch_all(database, catalog)
+    click.echo(f"{known} books")
 
 
 @rebuild.command("sales")
 def rebuild_sales() -> None:
     """The daily sums of sales, from the orders; best at a quiet hour, since what is paid meanwhile waits."""
-    config = OrderConfig.from_env()
-    configure_logging(config.service, config.log_level, config.log_format)
-    database = Database(config)
-    with database.transaction() as session:
+    with _open_database(_settings()) as database, database.transaction() as session:
         sales.recount(session)
-    database.close()
     click.echo("counted again")
 
 
@@ -65,20 +64,14 @@ def rebuild_sales() -> None:
 @click.option("--fix", is_flag=True, help="Settle, carry refunds out and send back charges that are nobody's.")
 def reconcile(since: datetime | None, fix: bool) -> None:
     """Compare our payments with the provider's; ends with 1 when they differ, or with --fix when they still do."""
-    config = OrderConfig.from_env()
-    configure_logging(config.service, config.log_level, config.log_format)
-    database = Database(config)
+    config = _settings()
     start = since.replace(tzinfo=UTC) if since else utcnow() - RECONCILED
     left = 0
-    try:
+    with _open_database(config) as database:
         for difference in differences(database, open_provider(config, database), start):
             is_mended = fix and mended(difference)
             left += not is_mended
             click.echo(_line(difference) + ("  mended" if is_mended else ""))
-    except Unavailable as error:
-        raise click.ClickException(str(error)) from None
-    finally:
-        database.close()
     click.echo(f"{left} differences" if left else "our payments and the provider's agree")
     raise SystemExit(1 if left else 0)
 
@@ -106,21 +99,27 @@ def fetch_all(database: Database, catalog: ServiceClient) -> int:
 
 @rebuild.command("customers")
 def rebuild_customers() -> None:
-    """How everybody is reached. What changes meanwhile comes by events, and is told again by a second run."""
+    """How everybody is reached, from the auth service."""
+    config = _settings()
+    auth = ServiceClient(config, config.auth_url, scope=contacts.SCOPE)
+    with _open_database(config) as database:
+        known = contacts.rebuild(database, Customer, auth)
+    click.echo(f"{known} customers")
+
+
+def _settings() -> OrderConfig:
     config = OrderConfig.from_env()
     configure_logging(config.service, config.log_level, config.log_format)
+    return config
+
+
+@contextmanager
+def _open_database(config: OrderConfig) -> Iterator[Database]:
+    """Whose other side does not answer ends the command with the reason."""
     database = Database(config)
-    auth = ServiceClient(config, config.auth_url, scope="replicas:read")
-    click.echo(f"{fetch_customers(database, auth)} customers")
-    database.close()
-
-
-def fetch_customers(database: Database, auth: ServiceClient) -> int:
-    """Store the contact of every user, page by page; returns how many there are."""
-    known = 0
-    for items in auth.pages("/internal/users", {"limit": PAGE}):
-        with database.transaction() as session:
-            for each in items:
-                customers.note(session, UUID(each["user_id"]), each["username"], each["email"])
-        known += len(items)
-    return known
+    try:
+        yield database
+    except Unavailable as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        database.close()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
+from common import contacts
 from common.events.auth import UserErased, UserRegistered, UserUpdated
 from common.events.catalog import BookAdded, BookChanged, BookRestocked, StockChanged, StockRejected, StockReserved
 from common.inbox import Handlers
-from order_service.domain import books, customers, decisions, people, prebooks
+from order_service.domain import books, decisions, people, prebooks
+from order_service.models import Customer
 
 
 def book_told(session: Session, event: BookAdded | BookChanged) -> None:
@@ -25,7 +27,7 @@ def book_restocked(session: Session, event: BookRestocked) -> None:
 
 
 def user_told(session: Session, event: UserRegistered | UserUpdated) -> None:
-    customers.note(session, event.user_id, event.username, event.email)
+    contacts.note(session, Customer, event.user_id, event.username, event.email)
 
 
 def user_erased(session: Session, event: UserErased) -> None:

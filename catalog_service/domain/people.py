@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from catalog_service.domain import contacts, suggestions, uploads
+from catalog_service.domain import suggestions, uploads
 from catalog_service.models import Contact, ImportJob, StockMovement, Suggestion, Upload
 
 
@@ -28,7 +28,7 @@ def erase(session: Session, user_id: UUID) -> None:
     """Forget a person: uploads go with their files; the ledger keeps its entries, whose actor is but an id."""
     uploads.erase(session, user_id)
     suggestions.erase(session, user_id)
-    contacts.forget(session, user_id)
+    session.execute(delete(Contact).where(Contact.user_id == user_id))
 
 
 def _imports(user_id: UUID) -> Any:

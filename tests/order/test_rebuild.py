@@ -9,13 +9,16 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
+from common import contacts
 from common.client import ServiceClient
 from common.db import Database
+from common.events import Event
+from common.events.auth import UserUpdated
 from common.events.catalog import BookAdded, BookChanged
 from common.ids import new_id
 from order_service.commands import fetch_all
 from order_service.events import HANDLERS
-from order_service.models import Book
+from order_service.models import Book, Customer
 from tests.order.conftest import told
 from tests.order.shop import Shop
 from tests.support.database import deliver
@@ -58,6 +61,47 @@ def test_a_rebuild_brings_every_book_and_keeps_newer_events(shop: Shop, database
     assert replica(database) == {changed: (7, Decimal("7.00")), lost: (2, Decimal("12.99"))}
     assert fetch_all(database, catalog) == 2
     assert set(replica(database)) == {changed, lost}
+
+
+class Auth(ServiceClient):
+    """Tells of users in one page, and of what happens while it is read."""
+
+    def __init__(self, database: Database, users: dict[UUID, str], *meanwhile: Event) -> None:
+        self.database, self.users, self.meanwhile = database, users, meanwhile
+
+    def get(self, path: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        assert path == "/internal/users"
+        for event in self.meanwhile:
+            deliver(self.database, HANDLERS, event)
+        items = [{"user_id": str(id), "username": "ada", "email": email} for id, email in self.users.items()]
+        return {"items": items, "next_cursor": None}
+
+
+def addresses(database: Database) -> dict[UUID, str]:
+    with database.read() as session:
+        return {each.user_id: each.email for each in session.scalars(select(Customer))}
+
+
+def test_a_rebuild_of_customers_takes_nothing_back_that_is_told_meanwhile(database: Database) -> None:
+    def told_of(id: UUID, email: str) -> UserUpdated:
+        return UserUpdated(user_id=id, username="ada", email=email, role="customer")
+
+    moved, damaged, lost, gone, new = (new_id() for _ in range(5))
+    for id in (moved, damaged, gone):
+        deliver(database, HANDLERS, told_of(id, "old@example.com"))
+    auth = Auth(
+        database,
+        {moved: "old@example.com", damaged: "right@example.com", lost: "lost@example.com"},
+        told_of(moved, "new@example.com"),
+        told_of(new, "just@example.com"),
+    )
+    assert contacts.rebuild(database, Customer, auth) == 3
+    assert addresses(database) == {
+        moved: "new@example.com",
+        damaged: "right@example.com",
+        lost: "lost@example.com",
+        new: "just@example.com",
+    }
 
 
 def test_a_book_made_a_moment_ago_can_be_ordered(shop: Shop) -> None:
