@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -24,10 +22,10 @@ from catalog_service.domain.search import Filters
 from catalog_service.models import Contact, ImportJob
 from catalog_service.peers import Orders, Reviews
 from common import contacts
-from common.cli import Service
+from common.cli import Service, open_database
 from common.client import ServiceClient
 from common.db import Database
-from common.errors import DomainError, Invalid, Unavailable
+from common.errors import DomainError, Invalid
 
 OPERATOR = "operator"
 BATCH = 500
@@ -44,7 +42,7 @@ _path = click.Path(dir_okay=False, path_type=Path)
 def import_books(file: Path, format_name: str | None, dry_run: bool, bad_rows: Path | None) -> None:
     """Import books from CSV (our own columns, or those of goodbooks-10k), ONIX 3 or MARC 21."""
     config, format = _settings(), format_name or _known(recognised(file), file)
-    with _database(config) as database:
+    with open_database(config) as database:
         with database.transaction() as session:
             kind: dict[str, Any] = {"format": format, "dry_run": dry_run, "actor": OPERATOR}
             job = jobs.begin_here(session, filename=file.name[:255], size=file.stat().st_size, **kind)
@@ -106,7 +104,7 @@ def export_books(file: Path, format_name: str | None, active_only: bool) -> None
     """Write all books to a file: CSV, ONIX 3 or MARC 21."""
     format = format_name or _known(by_suffix(file), file)
     chosen = exports.statement(Filters(), is_active=True if active_only else None)
-    with _database(_settings()) as database, file.open("wb") as opened, tqdm(unit="B", unit_scale=True) as bar:
+    with open_database(_settings()) as database, file.open("wb") as opened, tqdm(unit="B", unit_scale=True) as bar:
         for piece in exports.stream(database.transaction(), chosen, format):
             opened.write(piece)
             bar.update(len(piece))
@@ -116,7 +114,7 @@ def export_books(file: Path, format_name: str | None, active_only: bool) -> None
 @click.argument("import_id", type=click.UUID)
 def undo_import(import_id: UUID) -> None:
     """Take an import back, as far as nothing was changed or sold since."""
-    with _database(_settings()) as database:
+    with open_database(_settings()) as database:
         try:
             with database.transaction() as session:
                 undo.request(session, import_id, actor=OPERATOR)
@@ -134,7 +132,7 @@ def undo_import(import_id: UUID) -> None:
 @click.command("check-ledger")
 def check_ledger() -> None:
     """Compare every book's stock with the sums of its ledger; ends with 1 when one disagrees."""
-    with _database(_settings()) as database, database.read() as session:
+    with open_database(_settings()) as database, database.read() as session:
         wrong = stock.disagreements(session)
     for book in wrong:
         click.echo(
@@ -152,7 +150,7 @@ def check_ledger() -> None:
 def take_stock(file: Path, reason: str, dry_run: bool) -> None:
     """Correct the stock by a CSV file with the columns on_hand and code or isbn."""
     outcome = stock_take.Outcome()
-    with _database(_settings()) as database, file.open(encoding="utf-8-sig", newline="") as opened:
+    with open_database(_settings()) as database, file.open(encoding="utf-8-sig", newline="") as opened:
         try:
             found = stock_take.read(opened)
             while rows := list(islice(found, BATCH)):
@@ -178,7 +176,7 @@ def train_similar(gently: bool) -> None:
     os.nice(GENTLE if gently else 0)
     from catalog_service.similarity.training import train  # noqa: PLC0415 - only this command needs scikit-learn
 
-    with _database(config) as database:
+    with open_database(config) as database:
         trained = train(database, sample=config.similar_sample)
     if trained is None:
         raise click.ClickException("another training is under way")
@@ -200,7 +198,7 @@ def rebuild() -> None:
 def rebuild_ratings() -> None:
     """How books are rated, from the review service."""
     config = _settings()
-    with _database(config) as database, _told_when_unavailable():
+    with open_database(config) as database:
         known, differed = ratings.rebuild(database, Reviews(config).ratings())
     click.echo(f"{known} ratings, {differed} were different here")
 
@@ -209,7 +207,7 @@ def rebuild_ratings() -> None:
 def rebuild_bestsellers() -> None:
     """How many of each book were sold, from the order service and the stock ledger."""
     config = _settings()
-    with _database(config) as database, _told_when_unavailable():
+    with open_database(config) as database:
         orders, differed = bestsellers.rebuild(database, Orders(config).sales())
     click.echo(f"{orders} paid orders, {differed} books had another figure")
 
@@ -219,27 +217,10 @@ def rebuild_contacts() -> None:
     """How users are reached, from the auth service."""
     config = _settings()
     auth = ServiceClient(config, config.auth_url, scope=contacts.SCOPE)
-    with _database(config) as database, _told_when_unavailable():
+    with open_database(config) as database:
         known = contacts.rebuild(database, Contact, auth)
     click.echo(f"{known} contacts")
 
 
-@contextmanager
-def _told_when_unavailable() -> Iterator[None]:
-    try:
-        yield
-    except Unavailable as error:
-        raise click.ClickException(f"{error.detail} What was read so far is kept; run this again.") from None
-
-
 def _settings() -> CatalogConfig:
     return cast(CatalogConfig, Service(package="catalog_service", config=CatalogConfig).settings())
-
-
-@contextmanager
-def _database(config: CatalogConfig) -> Iterator[Database]:
-    database = Database(config)
-    try:
-        yield database
-    finally:
-        database.close()

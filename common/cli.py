@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
 from environs import Env
 
 from common.config import Config, ConfigError, ServiceConfig, secret
+from common.errors import Unavailable
 from common.telemetry import configure_logging
+
+if TYPE_CHECKING:
+    from common.db import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,20 @@ class Service(App):
 def main(app: App) -> None:
     """The whole of a package's __main__."""
     app.group().main(prog_name=f"python -m {app.package}")
+
+
+@contextmanager
+def open_database(config: ServiceConfig) -> Iterator[Database]:
+    """For one command. Another service that it asks and that does not answer ends it with the reason."""
+    from common.db import Database  # noqa: PLC0415
+
+    database = Database(config)
+    try:
+        yield database
+    except Unavailable as error:
+        raise click.ClickException(f"{error.detail} What was done so far is kept; run this again.") from None
+    finally:
+        database.close()
 
 
 def _command(name: str, run: Callable[..., None], *params: click.Parameter) -> click.Command:

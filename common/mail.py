@@ -111,7 +111,7 @@ class Template:
         """Subject, text and HTML."""
         environment = _environment(self.package)
         first, _, body = environment.get_template(f"{self.name}.txt").render(context).partition("\n")
-        subject = " ".join(first.removeprefix("Subject:").split())  # a title may hold what ends a header's line
+        subject = " ".join(first.removeprefix("Subject:").split())
         html = environment.get_template(f"{self.name}.html").render(context, subject=subject)
         return subject, body.strip() + "\n", html
 
@@ -122,7 +122,13 @@ def _environment(package: str) -> Environment:
         loader=ChoiceLoader([PackageLoader(name, "templates/mail") for name in (package, "common")]),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
+        finalize=_in_one_line,
     )
+
+
+def _in_one_line(value: Any) -> Any:
+    """Or a title with a line's end in it would end the subject, and could pass for words of ours."""
+    return " ".join(value.split()) if type(value) is str else value
 
 
 def post(session: Session, *, key: str, to: str, template: Template, context: Mapping[str, Any]) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import click
 
 from common import contacts
+from common.cli import open_database
 from common.client import ServiceClient
 from common.db import Database, utcnow
-from common.errors import Unavailable
 from common.events.catalog import BookAdded
 from common.telemetry import configure_logging
 from order_service.config import OrderConfig
@@ -46,7 +44,7 @@ def rebuild_books() -> None:
     """All books, while the store is used: a newer event that comes meanwhile is kept."""
     config = _settings()
     catalog = ServiceClient(config, config.catalog_url, scope="replicas:read")
-    with _open_database(config) as database:
+    with open_database(config) as database:
         known = fetch_all(database, catalog)
     click.echo(f"{known} books")
 
@@ -54,7 +52,7 @@ def rebuild_books() -> None:
 @rebuild.command("sales")
 def rebuild_sales() -> None:
     """The daily sums of sales, from the orders; best at a quiet hour, since what is paid meanwhile waits."""
-    with _open_database(_settings()) as database, database.transaction() as session:
+    with open_database(_settings()) as database, database.transaction() as session:
         sales.recount(session)
     click.echo("counted again")
 
@@ -67,7 +65,7 @@ def reconcile(since: datetime | None, fix: bool) -> None:
     config = _settings()
     start = since.replace(tzinfo=UTC) if since else utcnow() - RECONCILED
     left = 0
-    with _open_database(config) as database:
+    with open_database(config) as database:
         for difference in differences(database, open_provider(config, database), start):
             is_mended = fix and mended(difference)
             left += not is_mended
@@ -102,7 +100,7 @@ def rebuild_customers() -> None:
     """How everybody is reached, from the auth service."""
     config = _settings()
     auth = ServiceClient(config, config.auth_url, scope=contacts.SCOPE)
-    with _open_database(config) as database:
+    with open_database(config) as database:
         known = contacts.rebuild(database, Customer, auth)
     click.echo(f"{known} customers")
 
@@ -111,15 +109,3 @@ def _settings() -> OrderConfig:
     config = OrderConfig.from_env()
     configure_logging(config.service, config.log_level, config.log_format)
     return config
-
-
-@contextmanager
-def _open_database(config: OrderConfig) -> Iterator[Database]:
-    """Whose other side does not answer ends the command with the reason."""
-    database = Database(config)
-    try:
-        yield database
-    except Unavailable as error:
-        raise click.ClickException(str(error)) from None
-    finally:
-        database.close()

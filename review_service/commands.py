@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from uuid import UUID
 
 import click
 
+from common.cli import open_database
 from common.db import Database
-from common.errors import Unavailable
 from review_service.config import ReviewConfig
 from review_service.domain import purchases, ratings, reviewers, reviews
 from review_service.peers import Orders, Users
@@ -24,7 +22,7 @@ def rebuild() -> None:
 def rebuild_purchases() -> None:
     """Who bought what, from the order service."""
     config = ReviewConfig.from_env()
-    with _open_database(config) as database:
+    with open_database(config) as database:
         known, withdrawn = purchases.rebuild(database, Orders(config).all_purchases())
         with database.transaction() as session:
             reviews.verify(session)
@@ -35,20 +33,9 @@ def rebuild_purchases() -> None:
 def rebuild_names() -> None:
     """What reviewers are called, from the auth service."""
     config = ReviewConfig.from_env()
-    with _open_database(config) as database:
+    with open_database(config) as database:
         known, differed = reviewers.rebuild(database, Users(config).names())
     click.echo(f"{known} names known, {differed} were different here")
-
-
-@contextmanager
-def _open_database(config: ReviewConfig) -> Iterator[Database]:
-    database = Database(config)
-    try:
-        yield database
-    except Unavailable as error:
-        raise click.ClickException(f"{error.detail} What was read so far is kept; run this again.") from None
-    finally:
-        database.close()
 
 
 @click.command("check-ratings")

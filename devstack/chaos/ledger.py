@@ -129,8 +129,14 @@ class Ledger:
         )
 
     def lines(self, wanted: int, placed: Mapping[str, str]) -> list[Line]:
-        orders, rest = self._orders(wanted, placed), (self._events, self._stock, self._copies, self._money, self._mails)
-        return [*orders, *(line for lines in rest for line in lines())]
+        return [
+            *self._orders(wanted, placed),
+            *self._events(),
+            *self._stock(),
+            *self._copies(),
+            *self._money(),
+            *self._mails(),
+        ]
 
     def _count(self, statement: str) -> int:
         return int(self._of_ours(statement)[0][0])

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from uuid import uuid4
 
 import psycopg2
@@ -54,9 +55,7 @@ def rage(arena: Arena, plan: Plan, say: Say) -> list[Line]:
     crowd.start()
     try:
         _strike_all(arena, crowd, plan, chance, say)
-        while not crowd.is_done:
-            arena.revive()
-            time.sleep(LOOK_EVERY_SECONDS)
+        _revive_until(arena, lambda: crowd.is_done, plan)
         crowd.finish()
     finally:
         crowd.go_home()
@@ -68,11 +67,19 @@ def _strike_all(arena: Arena, crowd: Crowd, plan: Plan, chance: random.Random, s
     """Each when its share of the orders has been placed, so that faults and orders end together."""
     planned = faults.schedule(plan.faults, chance)
     for number, fault in enumerate(planned):
-        while len(crowd.placed) < number * plan.orders // len(planned) and not crowd.is_done:
-            arena.revive()
-            time.sleep(LOOK_EVERY_SECONDS)
+        share = number * plan.orders // len(planned)
+        _revive_until(arena, partial(_has_placed, crowd, share), plan)
         said = faults.strike(arena, fault, chance)
         say(f"{number + 1:>4}/{len(planned)}  {len(crowd.placed):>6} orders  {said}")
+
+
+def _has_placed(crowd: Crowd, share: int) -> bool:
+    return crowd.is_done or len(crowd.placed) >= share
+
+
+def _revive_until(arena: Arena, is_due: Callable[[], bool], plan: Plan) -> None:
+    """Start again whatever dies meanwhile."""
+    wait_until(lambda: not arena.revive() and is_due(), plan.seconds, every=LOOK_EVERY_SECONDS)
 
 
 def stock_up(arena: Arena, titles: int, copies: int, deadline: float) -> list[str]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, Text, cast, delete, select, update
+from sqlalchemy import Row, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -109,17 +109,21 @@ def give_up(session: Session) -> None:
     session.execute(delete(OwedLetter).where(OwedLetter.written_at.is_(None), too_late))
 
 
-def written_to(user_id: UUID) -> Select[Any]:
+def written_to(session: Session, user_id: UUID) -> Sequence[Row[Any]]:
     """The mails to somebody that are still kept, the first one first."""
-    key = OwedLetter.kind + ":" + cast(OwedLetter.subject_id, Text)
     kept = select(*(mail.table.c[name] for name in ("recipient", "subject", "text", "created_at", "sent_at")))
-    return kept.join(OwedLetter, mail.table.c.key == key).where(OwedLetter.user_id == user_id).order_by(mail.table.c.id)
+    return session.execute(kept.where(mail.table.c.key.in_(_keys(session, user_id))).order_by(mail.table.c.id)).all()
 
 
 def erase(session: Session, user_id: UUID) -> None:
     """Forget what is owed to somebody and what they were written, to an address that they had before too."""
-    gone = delete(OwedLetter).where(OwedLetter.user_id == user_id).returning(OwedLetter.kind, OwedLetter.subject_id)
-    mail.forget(session, [_key(kind, subject_id) for kind, subject_id in session.execute(gone)])
+    mail.forget(session, _keys(session, user_id))
+    session.execute(delete(OwedLetter).where(OwedLetter.user_id == user_id))
+
+
+def _keys(session: Session, user_id: UUID) -> list[str]:
+    owed = select(OwedLetter.kind, OwedLetter.subject_id).where(OwedLetter.user_id == user_id)
+    return [_key(kind, subject_id) for kind, subject_id in session.execute(owed)]
 
 
 def _key(kind: str, subject_id: UUID) -> str:

@@ -240,10 +240,10 @@ def _take(session: Session, kind: type[Payment | Refund], status: str, older_tha
     return taken
 
 
-def remember_notice(session: Session, provider: str, event_id: str) -> bool:
-    """Whether this webhook is new."""
+def remember_notice(session: Session, provider: str, event_id: str) -> None:
+    """So that a webhook which comes again is known."""
     told = insert(WebhookEvent).values(provider=provider, event_id=event_id, received_at=utcnow())
-    return session.scalar(told.on_conflict_do_nothing().returning(WebhookEvent.event_id)) is not None
+    session.execute(told.on_conflict_do_nothing())
 
 
 def knows_notice(session: Session, provider: str, event_id: str) -> bool:

@@ -36,7 +36,7 @@ def data(session: Session, user_id: UUID) -> dict[str, Any]:
     return {
         "orders": views.complete(session, [views.plain(row) for row in found]),
         "cart": [dict(row) for row in session.execute(cart.order_by(items.added_at)).mappings()],
-        "mails": [dict(row) for row in session.execute(letters.written_to(user_id)).mappings()],
+        "mails": [row._asdict() for row in letters.written_to(session, user_id)],
         **{name: _rows(session, model, user_id) for name, model in _LISTED.items()},
     }
 
