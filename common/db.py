@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session, registry, sessionmaker
 from werkzeug.local import LocalProxy
 
 from common.config import ServiceConfig
+from common.dialect import AUTOCOMMIT, DRIVER
 from common.failpoints import reach
 
 READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -63,7 +64,7 @@ class Database:
         self.url = psycopg2_url(config.database_url)
         self.engine = self._open_engine(pool_size or config.web_connections)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
-        autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        autocommit = self.engine.execution_options(isolation_level=AUTOCOMMIT)
         self._readers = sessionmaker(autocommit, expire_on_commit=False)
 
     def _open_engine(self, pool_size: int) -> Engine:
@@ -120,8 +121,9 @@ class Database:
 def open_engine(url: URL, *, schema: str, application_name: str, **pool: int) -> Engine:
     """Connections that see `schema`. Their errors tell no values of rows: they end in logs, and rows hold addresses."""
     engine = create_engine(
-        url,
+        url.set(drivername=DRIVER),
         hide_parameters=True,
+        skip_autocommit_rollback=True,
         connect_args={
             "connect_timeout": 5,
             "application_name": application_name,
