@@ -10,9 +10,12 @@ from urllib.parse import urlsplit
 from environs import Env, ValidationError, validate
 
 from common.config import Config
+from gateway.body import Patience
+from gateway.routes import Takes
 from gateway.upstream import Timeouts
 
-MEBIBYTE = 1024 * 1024
+KIBIBYTE = 1024
+MEBIBYTE = 1024 * KIBIBYTE
 WORKERS = ("auth", "catalog", "order", "review")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -29,10 +32,10 @@ class GatewayConfig(Config):
     worker_urls: dict[str, str]
     metrics_host: str
     metrics_port: int
-    body_limit: int
-    files_limit: int
+    body_limits: dict[Takes, int]
+    bodies_limit: int
     client_head_seconds: float
-    client_block_seconds: float
+    patience: Patience
     cors_origins: frozenset[str]
     trusted_proxies: tuple[Network, ...]
     timeouts: Timeouts
@@ -62,10 +65,18 @@ class GatewayConfig(Config):
             "worker_urls": {name: url for name in WORKERS if (url := _worker_url(env, name))},
             "metrics_host": env.str("METRICS_HOST", "127.0.0.1"),
             "metrics_port": env.int("METRICS_PORT", 0, validate=validate.Range(min=0, max=65535)),
-            "body_limit": env.int("BODY_LIMIT", 12 * MEBIBYTE, validate=validate.Range(min=1024)),
-            "files_limit": env.int("FILES_LIMIT", 128 * MEBIBYTE, validate=validate.Range(min=1024)),
+            "body_limits": {
+                Takes.JSON: _bytes(env, "BODY_LIMIT", 256 * KIBIBYTE),
+                Takes.FILE: _bytes(env, "FILE_LIMIT", 12 * MEBIBYTE),
+                Takes.FILES: _bytes(env, "FILES_LIMIT", 128 * MEBIBYTE),
+            },
+            "bodies_limit": _bytes(env, "BODIES_LIMIT", 1024 * MEBIBYTE),
             "client_head_seconds": _seconds(env, "CLIENT_HEAD_SECONDS", 10.0),
-            "client_block_seconds": _seconds(env, "CLIENT_BLOCK_SECONDS", 10.0),
+            "patience": Patience(
+                block=_seconds(env, "CLIENT_BLOCK_SECONDS", 10.0),
+                whole=_seconds(env, "CLIENT_BODY_SECONDS", 900.0),
+                least_speed=_bytes(env, "CLIENT_LEAST_SPEED", 4 * KIBIBYTE),
+            ),
             "cors_origins": frozenset(env.list("CORS_ORIGINS", [], validate=_each(_check_origin)) or ()),
             "trusted_proxies": _networks(env),
             "timeouts": _timeouts(env),
@@ -78,6 +89,11 @@ def _timeouts(env: Env) -> Timeouts:
         answer=_seconds(env, "UPSTREAM_ANSWER_SECONDS", 30.0),
         idle=_seconds(env, "UPSTREAM_IDLE_SECONDS", 75.0),
     )
+
+
+def _bytes(env: Env, name: str, default: int) -> int:
+    value = env.int(name, default, validate=validate.Range(min=1024))
+    return default if value is None else value
 
 
 def _seconds(env: Env, name: str, default: float) -> float:

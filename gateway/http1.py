@@ -1,30 +1,24 @@
-"""HTTP/1.1 towards a service (RFC 9112): one connection, the heads that go over it, and the body that comes back.
+"""HTTP/1.1 towards a service (RFC 9112): one connection, the request that goes over it, and the answer that comes back.
 
-Written on plain sockets because forwarding is the hot path of everything: see benchmarks/README.md.
+Answers are read by httptools. The sockets are plain ones, because forwarding is the hot path of everything: ADR 8.
 """
 
 from __future__ import annotations
 
-import re
 import select
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 BLOCK = 65536
 HEAD_LIMIT = 65536
-LINE_LIMIT = 8190
 SWITCHING = 101
 QUIET_SECONDS = 1.0
 BLOCKS_PER_TURN = 16
-
-_STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
-_FIELD = r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)\r\n"
-_FIELDS = re.compile(_FIELD)
-_ONLY_FIELDS = re.compile(rf"(?:{_FIELD})*")
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
-_GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL
 
 HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer"}
@@ -44,6 +38,10 @@ class Dropped(UpstreamFault):
     """The connection ended before the answer did."""
 
 
+class Unread(Dropped):
+    """The service closed the connection while the body was still being sent, and its answer did not arrive."""
+
+
 class Garbled(UpstreamFault):
     """What came is not HTTP/1.1, or could be read in two ways."""
 
@@ -58,7 +56,7 @@ class ClientGone(Exception):
 
 @dataclass(slots=True)
 class Head:
-    """A response without its body. `length` is None for a chunked body and -1 for one that ends the connection."""
+    """An answer without its body. `length` is None for a chunked body and -1 for one that ends the connection."""
 
     status: int
     reason: str
@@ -67,24 +65,106 @@ class Head:
     persistent: bool = True
 
 
+class _Incoming:
+    """What the parser tells of one answer; interim ones (1xx) are passed over."""
+
+    __slots__ = (
+        "blocks",
+        "fields",
+        "has_head",
+        "has_surplus",
+        "is_complete",
+        "is_persistent",
+        "parser",
+        "reason",
+        "seen",
+        "status",
+    )
+
+    def __init__(self) -> None:
+        self.parser: Any = HttpResponseParser(self)
+        self.status = 0
+        self.reason = b""
+        self.fields: list[tuple[bytes, bytes]] = []
+        self.blocks: list[bytes] = []
+        self.seen = 0
+        self.has_head = self.is_complete = self.is_persistent = self.has_surplus = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Gives back what follows an answer that switches protocols. Raises Garbled."""
+        self.seen += len(data)
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as switched:
+            return data[switched.args[0] :]
+        except HttpParserError as error:
+            if not self.is_complete:
+                raise Garbled(str(error)) from None
+            self.has_surplus = True
+        if not self.has_head and self.seen > HEAD_LIMIT:
+            raise Garbled("head too long")
+        return b""
+
+    def on_message_begin(self) -> None:
+        self.has_surplus = self.is_complete
+        if not self.is_complete:
+            self.reason, self.fields = b"", []
+
+    def on_status(self, reason: bytes) -> None:
+        if not self.has_head:
+            self.reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.has_head:
+            self.fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        status = self.parser.get_status_code()
+        if not self.has_head and (status >= 200 or status == SWITCHING):
+            self.status, self.has_head = status, True
+            self.is_persistent = self.parser.should_keep_alive()
+
+    def on_body(self, block: bytes) -> None:
+        if not self.is_complete:
+            self.blocks.append(block)
+
+    def on_message_complete(self) -> None:
+        self.is_complete = self.is_complete or self.has_head
+
+
 class Connection:
-    """A socket with what was read ahead from it."""
+    """A socket to a service, and the answer that is being read from it."""
 
-    __slots__ = ("_at", "_buffer", "_client", "_socket", "patience", "used_at")
+    __slots__ = (
+        "_beyond",
+        "_client",
+        "_incoming",
+        "_is_bodyless",
+        "_socket",
+        "expires_at",
+        "patience",
+        "used",
+        "used_at",
+    )
 
-    def __init__(self, address: tuple[str, int], connect_seconds: float) -> None:
+    def __init__(self, address: tuple[str, int], connect_seconds: float, lifetime: float = float("inf")) -> None:
+        """`lifetime` in seconds: the connection is not used again after it."""
         try:
             self._socket = socket.create_connection(address, connect_seconds)
         except OSError as error:
             raise NotConnected(type(error).__name__) from None
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._buffer = b""
-        self._at = 0
+        self._incoming = _Incoming()
+        self._is_bodyless = False
+        self._beyond = b""
         self._client: socket.socket | None = None
         self.patience = connect_seconds
+        self.used = 0
         self.used_at = time.monotonic()
+        self.expires_at = self.used_at + lifetime
 
     def close(self) -> None:
+        self._incoming.parser = None  # the parser holds it in turn
         self._socket.close()
 
     def serve(self, client: socket.socket | None) -> None:
@@ -102,82 +182,101 @@ class Connection:
             return False
         return False
 
-    def send(self, data: bytes) -> None:
+    def send(self, head: bytes, body: Iterable[bytes] = ()) -> bool:
+        """Whether all of it was taken: a service may answer before it has read the body, and need not read the rest."""
+        taken = self._send(head)
+        for block in body:
+            if not taken or self._has_answer():
+                return False
+            taken = self._send(block)
+        return taken
+
+    def _send(self, data: bytes) -> bool:
         self._socket.settimeout(self.patience)
         try:
             self._socket.sendall(data)
         except TimeoutError:
             raise Silent from None
-        except OSError as error:
-            raise Dropped(type(error).__name__) from None
+        except OSError:
+            return False
+        return True
+
+    def _has_answer(self) -> bool:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(0))
 
     def read_head(self, method: str, *, may_switch: bool = False) -> Head:
-        """The final response's head; interim ones (1xx) are passed over."""
+        """The final answer's head. Raises Dropped, Silent, Garbled and ClientGone."""
+        self._incoming.parser = None
+        self._incoming = incoming = _Incoming()
+        self.used += 1
+        while not incoming.has_head:
+            self._beyond = incoming.feed(self._receive())
+        if incoming.status == SWITCHING and not may_switch:
+            raise Garbled("switched protocols unasked")
+        self._is_bodyless = method == "HEAD"
+        return _head(incoming, bodyless=self._is_bodyless)
+
+    def blocks(self, length: int | None) -> Iterator[bytes]:
+        """The body as it comes; other clients get their turn in between."""
+        incoming = self._incoming
+        if length == 0:
+            return
+        if not incoming.blocks:
+            yield b""  # lets the head go out before there is any body
+        count = 0
         while True:
-            head = parse_head(self._read_head_text(), method)
-            if head.status == SWITCHING:
-                if may_switch:
-                    return head
-                raise Garbled("switched protocols unasked")
-            if head.status >= 200:
-                return head
+            blocks, incoming.blocks = incoming.blocks, []
+            for block in blocks:
+                count += 1
+                if count % BLOCKS_PER_TURN == 0:
+                    time.sleep(0)
+                yield block
+            if incoming.is_complete or not self._receive_more(length):
+                return
 
-    def _read_head_text(self) -> str:
-        while (end := self._buffer.find(b"\r\n\r\n", self._at)) < 0:
-            if len(self._buffer) - self._at > HEAD_LIMIT:
-                raise Garbled("head too long")
-            self._fill()
-            if not b"HTTP/1.".startswith(self._buffer[self._at : self._at + 7]):
-                raise Garbled("not HTTP/1")
-        text = self._buffer[self._at : end + 2].decode("latin-1")
-        self._at = end + 4
-        return text
+    def _receive_more(self, length: int | None) -> bool:
+        try:
+            self._incoming.feed(self._receive())
+        except Dropped:
+            if length == -1:
+                return False
+            raise
+        return True
 
-    def read_line(self) -> bytes:
-        while (end := self._buffer.find(b"\r\n", self._at)) < 0:
-            if len(self._buffer) - self._at > LINE_LIMIT:
-                raise Garbled("line too long")
-            self._fill()
-        line = self._buffer[self._at : end]
-        self._at = end + 2
-        return line
-
-    def read_some(self, most: int = BLOCK) -> bytes:
-        """At least one byte and at most `most`."""
-        if self._at >= len(self._buffer):
-            self._fill()
-        block = self._buffer[self._at : self._at + most]
-        self._at += len(block)
-        return block
+    def is_reusable(self) -> bool:
+        """Whether the answer was read to its end, and nothing came behind it."""
+        incoming = self._incoming
+        if self._is_bodyless:
+            return incoming.is_persistent and not incoming.blocks and not incoming.has_surplus
+        return incoming.is_complete and incoming.is_persistent and not incoming.has_surplus
 
     def hand_over(self) -> tuple[socket.socket, bytes]:
         """The bare socket, and what was read ahead from it: what follows is no HTTP."""
-        return self._socket, self._buffer[self._at :]
-
-    def has_buffered(self) -> bool:
-        return self._at < len(self._buffer)
-
-    def _fill(self) -> None:
-        data = self._receive()
-        if not data:
-            raise Dropped("connection closed")
-        self._buffer = self._buffer[self._at :] + data if self._at < len(self._buffer) else data
-        self._at = 0
+        self._incoming.parser = None
+        return self._socket, self._beyond
 
     def _receive(self) -> bytes:
         """A read that costs one system call when data is near, and minds the client when it is not."""
         quiet = min(QUIET_SECONDS, self.patience)
         self._socket.settimeout(quiet)
         try:
-            return self._socket.recv(BLOCK)
+            return self._received()
         except TimeoutError:
             self._wait_for_either(self.patience - quiet)
-        except OSError as error:
-            raise Dropped(type(error).__name__) from None
+        return self._received()
+
+    def _received(self) -> bytes:
         try:
-            return self._socket.recv(BLOCK)
+            data = self._socket.recv(BLOCK)
+        except TimeoutError:
+            raise
         except OSError as error:
             raise Dropped(type(error).__name__) from None
+        if not data:
+            raise Dropped("connection closed")
+        return data
 
     def _wait_for_either(self, seconds: float) -> None:
         """Until the service says something. Raises ClientGone when the client leaves first, Silent after `seconds`."""
@@ -210,95 +309,44 @@ def request_head(method: str, target: str, authority: str, fields: list[tuple[st
     return f"{method} {target} HTTP/1.1\r\nHost: {authority}\r\n{lines}\r\n".encode("latin-1")
 
 
-def parse_head(text: str, method: str) -> Head:
-    """Raises Garbled for a head that is not exactly in form (RFC 9112 sections 4 and 5)."""
-    line, _, rest = text.partition("\r\n")
-    status = _STATUS_LINE.fullmatch(line)
-    if status is None or not _ONLY_FIELDS.fullmatch(rest):
-        raise Garbled("malformed head")
-    head = Head(int(status[2]), status[3] or "", persistent=status[1] == "1")
-    _sort_fields(head, _FIELDS.findall(rest), bodyless=method == "HEAD" or head.status in (204, 304))
+def parse_head(data: bytes, method: str) -> Head:
+    """Of a whole answer's beginning. Raises Garbled for a head that is not exactly in form (RFC 9112 sections 4, 5)."""
+    incoming = _Incoming()
+    incoming.feed(data)
+    if not incoming.has_head:
+        raise Garbled("no whole head")
+    incoming.parser = None
+    return _head(incoming, bodyless=method == "HEAD")
+
+
+def _head(incoming: _Incoming, *, bodyless: bool) -> Head:
+    """End-to-end fields stay; those about this connection are obeyed and left out (RFC 9110 section 7.6.1)."""
+    head = Head(incoming.status, incoming.reason.decode("latin-1"), persistent=incoming.is_persistent)
+    length, coding, options = None, "", ""
+    for raw_name, raw_value in incoming.fields:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        key = name.lower()
+        if key == "content-length":
+            length = int(value)
+        elif key == "transfer-encoding":
+            coding += value.strip().lower()
+        elif key == "connection":
+            options += f",{value}"
+        if key not in HOP_BY_HOP:
+            head.fields.append((name, value))
+    named = {each.strip().lower() for each in options.split(",")} - {"close", "keep-alive", ""}
+    if named:
+        head.fields = [each for each in head.fields if each[0].lower() not in named]
+    head.length = _length(head.status, length, coding, bodyless=bodyless)
     return head
 
 
-def _sort_fields(head: Head, fields: list[tuple[str, str]], *, bodyless: bool) -> None:
-    """End-to-end fields stay; those about this connection are obeyed and left out (RFC 9110 section 7.6.1)."""
-    lengths, codings, options = [], [], []
-    for name, value in fields:
-        key = name.lower()
-        if key == "content-length":
-            lengths.append(value.strip())
-        elif key == "transfer-encoding":
-            codings.append(value.strip().lower())
-        elif key == "connection":
-            options += [each.strip().lower() for each in value.split(",")]
-        if key not in HOP_BY_HOP:
-            head.fields.append((name, value))
-    head.persistent = "close" not in options and (head.persistent or "keep-alive" in options)
-    named = set(options) - {"close", "keep-alive", ""}
-    if named:
-        head.fields = [each for each in head.fields if each[0].lower() not in named]
-    _set_length(head, lengths, codings, bodyless=bodyless)
-
-
-def _set_length(head: Head, lengths: list[str], codings: list[str], *, bodyless: bool) -> None:
-    """RFC 9112 section 6.3."""
-    if len(lengths) > 1 or (lengths and codings) or codings not in ([], ["chunked"]):
-        raise Garbled("ambiguous length")
-    if lengths and not (lengths[0].isascii() and lengths[0].isdigit()):
-        raise Garbled("malformed length")
-    if bodyless or head.status < 200:
-        head.length = 0
-    elif codings:
-        head.length = None
-    elif lengths:
-        head.length = int(lengths[0])
-    else:
-        head.length, head.persistent = -1, False
-
-
-def blocks(connection: Connection, length: int | None) -> Iterator[bytes]:
-    """The body as it comes; other clients get their turn in between."""
-    if length == 0:
-        return
-    if not connection.has_buffered():
-        yield b""  # lets the head go out before there is any body
-    source = _chunked(connection) if length is None else _fixed(connection, length) if length > 0 else _rest(connection)
-    for count, block in enumerate(source):
-        if count % BLOCKS_PER_TURN == BLOCKS_PER_TURN - 1:
-            time.sleep(0)
-        yield block
-
-
-def _fixed(connection: Connection, length: int) -> Iterator[bytes]:
-    while length:
-        block = connection.read_some(length)
-        length -= len(block)
-        yield block
-
-
-def _chunked(connection: Connection) -> Iterator[bytes]:
-    while size := _chunk_size(connection.read_line()):
-        while size:
-            block = connection.read_some(size)
-            size -= len(block)
-            yield block
-        if connection.read_line():
-            raise Garbled("chunk longer than announced")
-    while connection.read_line():
-        pass  # trailers, which nobody asked for
-
-
-def _chunk_size(line: bytes) -> int:
-    match = _CHUNK_SIZE.fullmatch(line)
-    if match is None:
-        raise Garbled("malformed chunk size")
-    return int(match[1], 16)
-
-
-def _rest(connection: Connection) -> Iterator[bytes]:
-    while True:
-        try:
-            yield connection.read_some()
-        except Dropped:
-            return
+def _length(status: int, length: int | None, coding: str, *, bodyless: bool) -> int | None:
+    """RFC 9112 section 6.3; that no field contradicts another is seen to by the parser."""
+    if coding not in ("", "chunked"):
+        raise Garbled("unknown transfer coding")
+    if bodyless or status in (204, 304) or status < 200:
+        return 0
+    if coding:
+        return None
+    return -1 if length is None else length

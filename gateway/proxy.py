@@ -15,7 +15,7 @@ from common.auth import Presented, TokenVerifier
 from common.errors import BadRequest, DomainError, Unauthorized
 from common.metrics import observe_request
 from common.telemetry import accept_request_id, bind_correlation, continue_trace, get_logger
-from gateway.body import RequestBody
+from gateway.body import RequestBody, is_declared
 from gateway.config import GatewayConfig
 from gateway.headers import answer_fields, request_fields
 from gateway.http1 import SWITCHING, ClientGone
@@ -23,9 +23,12 @@ from gateway.paths import routable, split_target
 from gateway.problems import Fields, MethodNotAllowed, render, status_line
 from gateway.routes import Access, Route, RouteTable
 from gateway.security import Cors, SecurityHeaders
+from gateway.spool import Follower, Room
 from gateway.tunnel import UPGRADE_FIELDS, Tunnel, Upgrades
 from gateway.upstream import Answer, Forwarded, Upstream
 
+CLIENT_SECONDS = 30.0
+"""How long a client may take to accept what one write sends it."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 Environ = dict[str, Any]
@@ -51,6 +54,7 @@ class Gateway:
         self._verifier = verifier
         self._upstreams = upstreams
         self._local = local
+        self._room = Room(config.bodies_limit)
         self._table = RouteTable()
         self._security = SecurityHeaders(config.public_url)
         self._cors = Cors(config.cors_origins)
@@ -58,6 +62,7 @@ class Gateway:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         request = _Request(environ)
+        environ["gateway.body_unread"] = is_declared(environ)  # until it is read: an answer before that is the last one
         try:
             status, fields, body = self._answer(request)
         except DomainError as error:
@@ -106,8 +111,19 @@ class Gateway:
 
     def _forward(self, route: Route, request: _Request, target: str) -> tuple[str, Fields, Iterable[bytes]]:
         environ = request.environ
-        limit = self._config.files_limit if route.takes_files else self._config.body_limit
-        body = RequestBody(environ, limit, self._config.client_block_seconds)
+        body = RequestBody(environ, self._config.body_limits[route.takes], self._config.patience, self._room)
+        try:
+            forwarded = self._forwarded(request, target, body)
+            if route.upgrades and self._upgrades.is_asked_for(environ):
+                forwarded.may_switch = True
+                forwarded.fields += UPGRADE_FIELDS
+            answer = self._upstreams[route.service].send(forwarded)
+        finally:
+            body.close()
+        return self._tunnelled(answer, environ) if answer.head.status == SWITCHING else self._passed_on(answer)
+
+    def _forwarded(self, request: _Request, target: str, body: RequestBody) -> Forwarded:
+        environ = request.environ
         fields = request_fields(environ)
         fields += body.fields
         fields += self._origin_fields
@@ -116,13 +132,24 @@ class Gateway:
             ("X-Request-ID", request.id),
             ("traceparent", request.traceparent),
         ]
-        client = environ.get("gunicorn.socket")
-        forwarded = Forwarded(environ["REQUEST_METHOD"], target, fields, body.first, body.rest, client)
-        if route.upgrades and self._upgrades.is_asked_for(environ):
-            forwarded.may_switch = True
-            fields += UPGRADE_FIELDS
-        answer = self._upstreams[route.service].send(forwarded)
-        return self._tunnelled(answer, environ) if answer.head.status == SWITCHING else _passed_on(answer)
+        return Forwarded(
+            environ["REQUEST_METHOD"],
+            target,
+            fields,
+            body.first,
+            body.rest,
+            environ.get("gunicorn.socket"),
+            is_idempotent="HTTP_IDEMPOTENCY_KEY" in environ,
+        )
+
+    def _passed_on(self, answer: Answer) -> tuple[str, Fields, Iterable[bytes]]:
+        """A stream goes at its client's pace, and its service has room for that; anything else at the service's."""
+        line = status_line(answer.head.status, answer.head.reason)
+        fields = answer_fields(answer.head.fields)
+        if answer.is_whole or is_event_stream(fields):
+            return line, fields, cast(Iterable[bytes], answer)
+        patience = self._config.patience
+        return line, fields, Follower(answer, self._room, grace=CLIENT_SECONDS, least_speed=patience.least_speed)
 
     def _tunnelled(self, answer: Answer, environ: Environ) -> tuple[str, Fields, Iterable[bytes]]:
         """The one answer after which bytes are no longer looked at."""
@@ -182,6 +209,6 @@ def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
         return None
 
 
-def _passed_on(answer: Answer) -> tuple[str, Fields, Iterable[bytes]]:
-    line = status_line(answer.head.status, answer.head.reason)
-    return line, answer_fields(answer.head.fields), cast(Iterable[bytes], answer)
+def is_event_stream(fields: Fields) -> bool:
+    """Server-Sent Events: they end, as tunnels do, when one side leaves, and clients come back by themselves."""
+    return any(name.lower() == "content-type" and value.startswith("text/event-stream") for name, value in fields)

@@ -34,17 +34,25 @@ _PROTECTED_METHODS = {
 }
 
 
+class Takes(Enum):
+    """How large the bodies of a route may be; the sizes are settings."""
+
+    JSON = "documents"
+    FILE = "one file"
+    FILES = "several files, or a large one"
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """Everything at and under `prefix`; a segment `*` stands for exactly one segment.
 
-    `takes_files`: its bodies may be as large as several files are. `upgrades`: a WebSocket may be asked for.
+    `upgrades`: a WebSocket may be asked for.
     """
 
     prefix: str
     service: str
     access: Access
-    takes_files: bool = False
+    takes: Takes = Takes.JSON
     upgrades: bool = False
 
 
@@ -75,15 +83,15 @@ ROUTES = (
     Route("/api/v1/books", "catalog", Access.WRITES_PROTECTED),
     Route("/api/v1/books/inactive", "catalog", Access.PROTECTED),
     Route("/api/v1/books/*/stock", "catalog", Access.PROTECTED),
-    Route("/api/v1/books/*/images", "catalog", Access.WRITES_PROTECTED, takes_files=True),
+    Route("/api/v1/books/*/images", "catalog", Access.WRITES_PROTECTED, takes=Takes.FILES),
     Route("/api/v1/authors", "catalog", Access.WRITES_PROTECTED),
     Route("/api/v1/genres", "catalog", Access.WRITES_PROTECTED),
     Route("/api/v1/images", "catalog", Access.WRITES_PROTECTED),
     Route("/api/v1/suggestions", "catalog", Access.PROTECTED),
-    Route("/api/v1/uploads", "catalog", Access.PROTECTED),
-    Route("/api/v1/admin/imports", "catalog", Access.PROTECTED, takes_files=True),
+    Route("/api/v1/uploads", "catalog", Access.PROTECTED, takes=Takes.FILE),
+    Route("/api/v1/admin/imports", "catalog", Access.PROTECTED, takes=Takes.FILES),
     Route("/api/v1/admin/exports", "catalog", Access.PROTECTED),
-    Route("/api/v1/admin/inventory", "catalog", Access.PROTECTED),
+    Route("/api/v1/admin/inventory", "catalog", Access.PROTECTED, takes=Takes.FILE),
     Route("/api/v1/admin/suggestions", "catalog", Access.PROTECTED),
     Route("/api/v1/books/*/reviews", "review", Access.WRITES_PROTECTED),
     Route("/api/v1/reviews", "review", Access.WRITES_PROTECTED),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -19,15 +20,21 @@ from gateway.http1 import (
     Head,
     NotConnected,
     Silent,
+    Unread,
     UpstreamFault,
-    blocks,
     request_head,
 )
 
 IDLE_SECONDS = 55.0
 """Less than the services' own keep-alive time, so that it is us who let an idle connection go."""
 IDLE_CONNECTIONS = 64
+LIFE_SECONDS = (20.0, 40.0)
+"""A connection is given up after a time between these, so that a replica that joins gets its share soon."""
+MOST_USES = 1000
+CONNECT_TRIES = 3
+CONNECT_PAUSE_SECONDS = 0.05
 SMALL_BODY = 65536
+"""An answer of at most so many bytes is read at once."""
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 log = get_logger(__name__)
@@ -44,22 +51,24 @@ class Timeouts:
 
 @dataclass(slots=True)
 class Forwarded:
-    """A request to a service. `rest` is what follows `body` and is read from the client while it is sent.
+    """A request to a service. `body` is its beginning, and `rest` gives what follows, each time it is called.
 
-    `may_switch`: its fields ask for another protocol, and the service may agree.
+    `may_switch`: its fields ask for another protocol, and the service may agree. `is_idempotent`: the service knows
+    the request again (by its Idempotency-Key) when it comes twice.
     """
 
     method: str
     target: str
     fields: list[tuple[str, str]]
     body: bytes = b""
-    rest: Iterator[bytes] | None = None
+    rest: Callable[[], Iterable[bytes]] | None = None
     client: socket.socket | None = field(default=None, repr=False)
     may_switch: bool = False
+    is_idempotent: bool = False
 
     @property
     def is_repeatable(self) -> bool:
-        return self.method in REPEATABLE and self.rest is None
+        return self.method in REPEATABLE
 
 
 class Answer:
@@ -73,14 +82,19 @@ class Answer:
         if head.status == SWITCHING:
             return
         if head.length is not None and 0 <= head.length <= SMALL_BODY:
-            self._whole = b"".join(blocks(connection, head.length))
+            self._whole = b"".join(connection.blocks(head.length))
             self._release()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it is here, and the service has its connection back."""
+        return self._whole is not None
 
     def __iter__(self) -> Iterator[bytes]:
         if self._whole is not None:
             yield self._whole
         elif self._connection is not None:
-            yield from blocks(self._connection, self.head.length)
+            yield from self._connection.blocks(self.head.length)
             self._release()
 
     def hand_over(self) -> tuple[socket.socket, bytes]:
@@ -93,7 +107,7 @@ class Answer:
     def _release(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._upstream.give_back(connection, reusable=self.head.persistent)
+            self._upstream.give_back(connection)
 
     def close(self) -> None:
         """Without effect on a body that was read to its end; otherwise the service learns that nobody listens."""
@@ -118,11 +132,16 @@ class Upstream:
         try:
             answer = self._try(request)
         except UpstreamFault as fault:
-            self._circuit.failed()
-            log.warning("upstream_fault", upstream=self.name, fault=type(fault).__name__, detail=str(fault))
+            self._note(fault)
             raise self._as_problem(fault) from None
         self._circuit.succeeded()
         return answer
+
+    def _note(self, fault: UpstreamFault) -> None:
+        """A body that a service did not want is the client's doing: it says nothing of the service's health."""
+        if not isinstance(fault, Unread):
+            self._circuit.failed()
+        log.warning("upstream_fault", upstream=self.name, fault=type(fault).__name__, detail=str(fault))
 
     def _as_problem(self, fault: UpstreamFault) -> DomainError:
         if isinstance(fault, NotConnected):
@@ -132,11 +151,16 @@ class Upstream:
         return BadGateway(f"The {self.name} service gave no proper answer.")
 
     def _try(self, request: Forwarded) -> Answer:
-        """A read is asked once more, on a new connection, when the first one broke; anything else is sent once."""
+        """A read is asked once more, on a new connection, when the first one broke; anything else is sent once.
+
+        But for what the service would know again, if a connection that had been kept ends before it says anything:
+        most likely the service had let go of it in the same moment.
+        """
+        kept = self._take()
         try:
-            return self._exchange(self._take() or self._connect(), request)
+            return self._exchange(kept or self._connect(), request)
         except Dropped:
-            if not request.is_repeatable:
+            if not (request.is_repeatable or (request.is_idempotent and kept)):
                 raise
         return self._exchange(self._connect(), request)
 
@@ -144,45 +168,51 @@ class Upstream:
         try:
             connection.serve(request.client)
             connection.patience = self._timeouts.answer
-            sent = self._transmit(connection, request)
-            head = connection.read_head(request.method, may_switch=request.may_switch)
-            head.persistent = head.persistent and sent
+            head = self._asked(connection, request)
             connection.patience = self._timeouts.idle
             return Answer(self, connection, head)
         except BaseException:
             connection.close()
             raise
 
-    def _transmit(self, connection: Connection, request: Forwarded) -> bool:
-        """Whether all of it was taken: a service may refuse a body half-way, and its answer still counts."""
+    def _asked(self, connection: Connection, request: Forwarded) -> Head:
         head = request_head(request.method, request.target, self._authority, request.fields)
-        connection.send(head + request.body)
+        was_taken = connection.send(head + request.body, request.rest() if request.rest else ())
         try:
-            for block in request.rest or ():
-                connection.send(block)
-        except Dropped:
-            return False
-        return True
+            answer = connection.read_head(request.method, may_switch=request.may_switch)
+        except Dropped as fault:
+            raise (fault if was_taken or not request.body else Unread(str(fault))) from None
+        if not was_taken:
+            connection.expires_at = 0.0
+        return answer
 
     def _connect(self) -> Connection:
-        return Connection(self._address, self._timeouts.connect)
+        """Nothing was sent on a connection that was refused, so anything may be tried on another one."""
+        for _ in range(CONNECT_TRIES - 1):
+            try:
+                return self._open()
+            except NotConnected:
+                time.sleep(CONNECT_PAUSE_SECONDS)
+        return self._open()
+
+    def _open(self) -> Connection:
+        return Connection(self._address, self._timeouts.connect, random.uniform(*LIFE_SECONDS))  # noqa: S311
 
     def _take(self) -> Connection | None:
-        """The connection used last, so that those not needed grow old; never one that the service has closed."""
-        oldest = time.monotonic() - IDLE_SECONDS
+        """The one used longest ago, so that all get their share; none that is old or that the service closed."""
+        now = time.monotonic()
         while self._idle:
-            connection = self._idle.pop()
-            if connection.used_at > oldest and connection.is_fresh():
+            connection = self._idle.popleft()
+            if connection.used_at > now - IDLE_SECONDS and connection.expires_at > now and connection.is_fresh():
                 return connection
             connection.close()
         return None
 
-    def give_back(self, connection: Connection, *, reusable: bool) -> None:
-        if not reusable or connection.has_buffered() or len(self._idle) >= IDLE_CONNECTIONS:
+    def give_back(self, connection: Connection) -> None:
+        is_spent = connection.used >= MOST_USES or connection.expires_at < time.monotonic()
+        if is_spent or not connection.is_reusable() or len(self._idle) >= IDLE_CONNECTIONS:
             connection.close()
             return
         connection.serve(None)
         connection.used_at = time.monotonic()
         self._idle.append(connection)
-        if self._idle[0].used_at < connection.used_at - IDLE_SECONDS:
-            self._idle.popleft().close()

@@ -30,12 +30,12 @@ from common.telemetry import get_logger
 from gateway.config import GatewayConfig
 from gateway.http1 import ClientGone, UpstreamFault
 from gateway.problems import refusal
+from gateway.proxy import CLIENT_SECONDS, is_event_stream
 
 CONNECTIONS = 10_000
 OPEN_FILES = 65_536
-CLIENT_SECONDS = 30.0
-"""How long a client may take to accept what one write sends it."""
-DRAIN_SECONDS = 2.0
+MOST_FIELDS = 90
+"""Of a request's header: a service, whose own limit is 100, gets some of ours as well."""
 
 log = get_logger(__name__)
 
@@ -94,6 +94,7 @@ class GatewayWorker(GeventWorker):
             self.cfg.set(name, "")  # no header of a client's becomes part of the WSGI environment's own
         self.cfg.set("secure_scheme_headers", {})
         self.cfg.set("header_map", "drop")
+        self.cfg.set("limit_request_fields", MOST_FIELDS)
 
     def init_process(self) -> None:
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -196,7 +197,7 @@ class GatewayWorker(GeventWorker):
         if not self.alive:
             response.force_close()
         self._respond(response, environ, client)
-        if response.should_close() or not parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS):
+        if response.should_close():
             util.close_graceful(client)
             return False
         return True
@@ -207,7 +208,7 @@ class GatewayWorker(GeventWorker):
             response.force_close()  # a body that is still to come, or not, makes ambiguous what follows
         if response.upgrade:
             response.force_close()  # nothing after it is a request
-        if response.upgrade or _is_event_stream(response):
+        if response.upgrade or is_event_stream(response.headers):
             self._streams.add(client)
         try:
             for block in blocks:
@@ -220,13 +221,6 @@ class GatewayWorker(GeventWorker):
             self._streams.discard(client)
             if hasattr(blocks, "close"):
                 blocks.close()
-
-
-def _is_event_stream(response: Response) -> bool:
-    """They end, as tunnels do, when one side leaves, and clients come back by themselves."""
-    return response.chunked and any(
-        name.lower() == "content-type" and value.startswith("text/event-stream") for name, value in response.headers
-    )
 
 
 def _send_continue(client: socket.socket, environ: dict[str, Any]) -> None:
