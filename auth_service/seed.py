@@ -29,8 +29,14 @@ def seed(session: Session, config: AuthConfig) -> None:
 
 
 def _ensure_client(session: Session, wanted: BootstrapClient, own_origin: str) -> None:
-    """Made as configured, and brought back to it: these clients belong to the deployment."""
-    metadata = clients.Metadata(**wanted.model_dump(exclude={"client_id", "client_secret"}))
+    """Made as configured, and brought back to it: these clients belong to the deployment.
+
+    An address that is a path only is one of the store's own.
+    """
+    given = wanted.model_dump(exclude={"client_id", "client_secret"})
+    for field in ("redirect_uris", "post_logout_redirect_uris"):
+        given[field] = [own_origin + uri if uri.startswith("/") else uri for uri in given[field]]
+    metadata = clients.Metadata(**given)
     try:
         clients.ensure(session, wanted.client_id, wanted.client_secret, metadata, own_origin=own_origin)
     except Invalid as error:

@@ -23,6 +23,7 @@ import psutil
 
 from tests.support.tokens import bearer, public_jwk
 
+SECRETS = ("SERVICE_CLIENT_SECRET", "SESSION_KEYS", "SHOP_CLIENT_SECRET", "ADMINISTRATION_CLIENT_SECRET")
 KINDS = {
     "flask": "Flask + requests, 4 threads",
     "gthread": "our path, 4 threads",
@@ -77,7 +78,8 @@ def process(kind: str, environment: dict[str, str]) -> Iterator[tuple[int, int]]
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "benchmarks.gateway_processes", kind]
-    environ = os.environ | environment | {"SERVICE_CLIENT_SECRET": "unused", "PORT": str(port), "PYTHONPATH": str(ROOT)}
+    secrets = dict.fromkeys(SECRETS, "unused unused unused unused unused")
+    environ = os.environ | environment | secrets | {"PORT": str(port), "PYTHONPATH": str(ROOT)}
     started = subprocess.Popen(command, env=environ, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: listens(port))

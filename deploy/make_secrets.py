@@ -14,12 +14,23 @@ from pathlib import Path
 ROOT = Path("/secrets")
 SCHEMAS = {"auth": "auth", "catalog": "catalog", "order": "orders", "review": "reviews"}
 DATABASE = "postgres:5432/bookstore"
+IDENTITY = "openid profile email"
+SHOP_SCOPE = f"{IDENTITY} cart:write orders:read orders:write reviews:write"
+STAFF_SCOPE = (
+    f"{IDENTITY} orders:read books:write stock:write orders:manage users:manage clients:manage reviews:moderate"
+)
 
 
 def main() -> None:
     if (ROOT / "auth" / "admin_password").exists():
         print("The secrets are there already.")
-        return
+    else:
+        make_all()
+    if not (ROOT / "gateway" / "session_keys").exists():
+        make_portals()
+
+
+def make_all() -> None:
     broker, administrator, admin = (secrets.token_urlsafe(32) for _ in range(3))
     clients = {name: secrets.token_urlsafe(32) for name in (*SCHEMAS, "gateway")}
     write("rabbitmq", "password", broker)
@@ -36,6 +47,33 @@ def main() -> None:
     print(f"The administrator is {os.environ['ADMIN_EMAIL']}, password {admin}\nIt is shown this once.")
 
 
+def make_portals() -> None:
+    """What the sessions of browsers need: also for a store whose other secrets are older."""
+    shop, administration = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    registered = json.loads((ROOT / "auth" / "bootstrap_clients").read_text(encoding="utf-8"))
+    registered = [each for each in registered if each["client_id"] not in ("shop", "administration")]
+    registered.append(portal("shop", "The shop", "/", SHOP_SCOPE, shop))
+    registered.append(portal("administration", "The administration", "/admin", STAFF_SCOPE, administration))
+    write("auth", "bootstrap_clients", json.dumps(registered))
+    write("gateway", "shop_client_secret", shop)
+    write("gateway", "administration_client_secret", administration)
+    write("gateway", "session_keys", secrets.token_urlsafe(32))  # last: it says that the others are there
+
+
+def portal(client_id: str, name: str, home: str, scope: str, secret: str) -> dict[str, object]:
+    """The gateway as a portal's OAuth client; addresses that are a path only are the store's own."""
+    return {
+        "client_id": client_id,
+        "client_name": name,
+        "client_secret": secret,
+        "redirect_uris": ["/bff/callback"],
+        "post_logout_redirect_uris": [home],
+        "scope": scope,
+        "trusted": True,
+        "require_pushed_authorization_requests": True,
+    }
+
+
 def registration(name: str, secret: str) -> dict[str, object]:
     """A service as an OAuth client (RFC 7591 names)."""
     return {
@@ -49,6 +87,7 @@ def registration(name: str, secret: str) -> dict[str, object]:
 
 def write(folder: str, name: str, value: str) -> None:
     path = ROOT / folder / name
+    path.unlink(missing_ok=True)  # what is there may be read only
     path.write_text(value, encoding="utf-8")
     path.chmod(0o444)  # the folder is mounted into one container, whose processes have users of their own
 

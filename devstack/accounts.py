@@ -15,6 +15,16 @@ DEMO_SCOPE = (
     "books:write stock:write orders:manage users:manage clients:manage reviews:moderate"
 )
 SERVICE_SCOPE = "replicas:read"
+PORTALS = (
+    ("shop", "The shop", "/", "openid profile email cart:write orders:read orders:write reviews:write"),
+    (
+        "administration",
+        "The administration",
+        "/admin",
+        "openid profile email orders:read books:write stock:write orders:manage users:manage clients:manage "
+        "reviews:moderate",
+    ),
+)
 NAMES = ("admin", "alice", "bob")
 
 
@@ -47,7 +57,7 @@ def demo_users(known: dict[str, Account]) -> str:
 
 
 def clients(vault: Vault) -> str:
-    """For BOOTSTRAP_CLIENTS: each service, the gateway, and the program that `demo` is."""
+    """For BOOTSTRAP_CLIENTS: each service, the gateway, the program that `demo` is, and the portals."""
     services = [
         {
             "client_id": f"{name}-service",
@@ -66,7 +76,21 @@ def clients(vault: Vault) -> str:
         "scope": DEMO_SCOPE,
         "trusted": True,
     }
-    return json.dumps([*services, demo])
+    return json.dumps([*services, demo, *(portal(vault, *each) for each in PORTALS)])
+
+
+def portal(vault: Vault, client_id: str, name: str, home: str, scope: str) -> dict[str, object]:
+    """The gateway as a portal's OAuth client. Addresses without an origin are those of the store itself."""
+    return {
+        "client_id": client_id,
+        "client_name": name,
+        "client_secret": client_secret(vault, client_id),
+        "redirect_uris": ["/bff/callback"],
+        "post_logout_redirect_uris": [home],
+        "scope": scope,
+        "trusted": True,
+        "require_pushed_authorization_requests": True,
+    }
 
 
 def client_secret(vault: Vault, service: str) -> str:

@@ -130,7 +130,15 @@ class Settings:
         workers = {f"{each.name.upper()}_WORKER_URL": self.address(f"{each.name}-worker") for each in SERVICES}
         metrics_port = self.ports.get("metrics", self._shifted(METRICS_PORT))
         secret = client_secret(self.vault, GATEWAY.name)
-        return {**workers, "METRICS_HOST": HOST, "METRICS_PORT": str(metrics_port), "SERVICE_CLIENT_SECRET": secret}
+        return {
+            **workers,
+            "METRICS_HOST": HOST,
+            "METRICS_PORT": str(metrics_port),
+            "SERVICE_CLIENT_SECRET": secret,
+            "SESSION_KEYS": self.inherited.get("SESSION_KEYS", self.vault["session_key"]),
+            "SHOP_CLIENT_SECRET": client_secret(self.vault, "shop"),
+            "ADMINISTRATION_CLIENT_SECRET": client_secret(self.vault, "administration"),
+        }
 
     def _of_service(self, service: Service, admin_url: str) -> dict[str, str]:
         given = {

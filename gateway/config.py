@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from environs import Env, ValidationError, validate
 
-from common.config import Config
+from common.config import Config, secret
 from gateway.body import Patience
 from gateway.routes import Takes
 from gateway.upstream import Timeouts
 
 KIBIBYTE = 1024
 MEBIBYTE = 1024 * KIBIBYTE
+MIN_KEY_LENGTH = 32
 WORKERS = ("auth", "catalog", "order", "review")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -39,6 +40,9 @@ class GatewayConfig(Config):
     cors_origins: frozenset[str]
     trusted_proxies: tuple[Network, ...]
     timeouts: Timeouts
+    session_keys: tuple[str, ...] = field(repr=False)
+    portal_secrets: dict[str, str] = field(repr=False)
+    """The secret of each portal's OAuth client, by the portal's name."""
 
     @property
     def is_https(self) -> bool:
@@ -80,7 +84,24 @@ class GatewayConfig(Config):
             "cors_origins": frozenset(env.list("CORS_ORIGINS", [], validate=_each(_check_origin)) or ()),
             "trusted_proxies": _networks(env),
             "timeouts": _timeouts(env),
+            "session_keys": _session_keys(env),
+            "portal_secrets": {
+                "shop": secret(env, "SHOP_CLIENT_SECRET"),
+                "admin": secret(env, "ADMINISTRATION_CLIENT_SECRET"),
+            },
         }
+
+
+def _session_keys(env: Env) -> tuple[str, ...]:
+    """The first key seals, all of them open: to change it, put the new one in front."""
+    if not secret(env, "SESSION_KEYS"):
+        return ()
+    return tuple(env.list("SESSION_KEYS", validate=_each(_check_key)) or ())
+
+
+def _check_key(key: str) -> None:
+    if len(key) < MIN_KEY_LENGTH:
+        raise ValidationError(f"Each key needs at least {MIN_KEY_LENGTH} characters of randomness.")
 
 
 def _timeouts(env: Env) -> Timeouts:

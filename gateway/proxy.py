@@ -23,6 +23,9 @@ from gateway.paths import routable, split_target
 from gateway.problems import Fields, MethodNotAllowed, render, status_line
 from gateway.routes import Access, Route, RouteTable
 from gateway.security import Cors, SecurityHeaders
+from gateway.session import portals
+from gateway.session.cookies import keep_private
+from gateway.session.sessions import Sessions
 from gateway.spool import Follower, Room
 from gateway.tunnel import UPGRADE_FIELDS, Tunnel, Upgrades
 from gateway.upstream import Answer, Forwarded, Upstream
@@ -46,12 +49,18 @@ class Gateway:
     """The WSGI application in front of `local`, which gets what the route table does not know."""
 
     def __init__(
-        self, config: GatewayConfig, verifier: TokenVerifier, upstreams: dict[str, Upstream], local: WsgiApp
+        self,
+        config: GatewayConfig,
+        verifier: TokenVerifier,
+        sessions: Sessions,
+        upstreams: dict[str, Upstream],
+        local: WsgiApp,
     ) -> None:
         public = urlsplit(config.public_url)
         self._origin_fields = [("X-Forwarded-Proto", public.scheme), ("X-Forwarded-Host", public.netloc)]
         self._config = config
         self._verifier = verifier
+        self._sessions = sessions
         self._upstreams = upstreams
         self._local = local
         self._room = Room(config.bodies_limit)
@@ -87,6 +96,8 @@ class Gateway:
             raise BadRequest("HTTP/1.1 requests name their host.")
         route = self._table.find(routable(path))
         request.route = route.prefix if route else request.route
+        if route is not None and route.takes_session:
+            self._take_session(request, path)
         self._authorise(route.access if route else Access.PUBLIC, environ, path)
         if route is None:
             return self._answer_locally(request)
@@ -99,6 +110,15 @@ class Gateway:
         environ["HTTP_X_REQUEST_ID"], environ["HTTP_TRACEPARENT"] = request.id, request.traceparent
         body = self._local(environ, lambda status, fields, *_: started.extend((status, fields)))
         return started[0], answer_fields(started[1]), body
+
+    def _take_session(self, request: _Request, path: str) -> None:
+        """A browser's cookie in place of a token; a token that came goes before it. Raises as Sessions.bearer."""
+        environ = request.environ
+        if "HTTP_COOKIE" not in environ or "HTTP_AUTHORIZATION" in environ:
+            return
+        token = self._sessions.bearer(environ, portals.of_request(environ, path), request.cookies)
+        if token is not None:
+            environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
 
     def _authorise(self, access: Access, environ: Environ, path: str) -> None:
         """Raises Unauthorized. The service will verify again, and knows about scopes."""
@@ -124,6 +144,7 @@ class Gateway:
 
     def _forwarded(self, request: _Request, target: str, body: RequestBody) -> Forwarded:
         environ = request.environ
+        self._sessions.jar.strip(environ)
         fields = request_fields(environ)
         fields += body.fields
         fields += self._origin_fields
@@ -173,6 +194,9 @@ class Gateway:
 
     def _finish(self, request: _Request, status: str, fields: Fields) -> None:
         fields.append(("X-Request-ID", request.id))
+        if request.cookies:
+            keep_private(fields)
+            fields += request.cookies
         self._security.point_to_metadata(fields)
         self._security.add(fields)
         self._cors.add(request.environ, fields)
@@ -183,7 +207,7 @@ class Gateway:
 class _Request:
     """One request's identifiers, and what is noted about it at its end."""
 
-    __slots__ = ("environ", "id", "is_local", "route", "started", "traceparent")
+    __slots__ = ("cookies", "environ", "id", "is_local", "route", "started", "traceparent")
 
     def __init__(self, environ: Environ) -> None:
         self.started = time.perf_counter()
@@ -192,6 +216,7 @@ class _Request:
         self.traceparent = continue_trace(environ.get("HTTP_TRACEPARENT"))
         self.route = "unmatched"
         self.is_local = False
+        self.cookies: Fields = []
         bind_correlation(self.id, self.traceparent)
 
     def record(self, status: int) -> None:

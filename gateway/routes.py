@@ -55,6 +55,11 @@ class Route:
     takes: Takes = Takes.JSON
     upgrades: bool = False
 
+    @property
+    def takes_session(self) -> bool:
+        """Whether a browser's session counts here: in the API, and never where credentials are for others to judge."""
+        return self.access is not Access.FOREIGN and self.prefix.startswith(("/api/", "/socket.io"))
+
 
 ROUTES = (
     Route("/.well-known/openid-configuration", "auth", Access.PUBLIC),

@@ -29,7 +29,7 @@ class SecurityHeaders:
             "content-security-policy": ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
             "x-content-type-options": ("X-Content-Type-Options", "nosniff"),
             "x-frame-options": ("X-Frame-Options", "DENY"),
-            "referrer-policy": ("Referrer-Policy", "no-referrer"),
+            "referrer-policy": ("Referrer-Policy", "same-origin"),
         }
         if public_url.startswith("https:"):
             value = f"max-age={ONE_YEAR_SECONDS}; includeSubDomains"

@@ -84,6 +84,11 @@ def first_token(session: Session, family: TokenFamily) -> str:
     return token
 
 
+def seconds_left(family: TokenFamily) -> int:
+    """For how long the family's refresh tokens are good, unless it ends before."""
+    return max(0, int((family.expires_at - utcnow()).total_seconds()))
+
+
 def rotate(
     session: Session, token: str, *, client_id: str, grace: timedelta, vault: Vault, jkt: str | None = None
 ) -> tuple[TokenFamily, str]:

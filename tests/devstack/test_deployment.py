@@ -116,6 +116,21 @@ def test_secrets_are_made_once_and_told_once(secrets: Path, capsys: pytest.Captu
     assert len(set(before.values())) == len(before) - 3  # the broker's address is the same for all four
 
 
+def test_a_store_of_before_the_portals_gets_their_secrets_too(secrets: Path) -> None:
+    kept = (secrets / "auth" / "key_encryption_key").read_text()
+    registered = secrets / "auth" / "bootstrap_clients"
+    older = [each for each in json.loads(registered.read_text()) if not each.get("redirect_uris")]
+    registered.chmod(0o644)
+    registered.write_text(json.dumps(older))
+    for name in ("session_keys", "shop_client_secret", "administration_client_secret"):
+        (secrets / "gateway" / name).unlink()
+    maker(secrets).main()
+    by_id = {each["client_id"]: each for each in json.loads(registered.read_text())}
+    assert by_id["shop"]["client_secret"] == (secrets / "gateway" / "shop_client_secret").read_text()
+    assert "gateway-service" in by_id
+    assert (secrets / "auth" / "key_encryption_key").read_text() == kept
+
+
 def test_the_image_runs_as_nobody_in_particular_and_holds_one_service() -> None:
     recipe = (ROOT / "deploy" / "Dockerfile").read_text()
     assert re.search(r"^USER 10001:10001$", recipe, re.MULTILINE)

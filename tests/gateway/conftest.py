@@ -25,6 +25,13 @@ FILES_LIMIT = 900_000
 ANSWER_SECONDS = 1.0
 START_SECONDS = 60.0
 SHOP = "https://shop.example"
+GATEWAY_SECRETS = {
+    "SERVICE_CLIENT_SECRET": "only-in-tests",
+    "SESSION_KEYS": "only-in-tests-only-in-tests-only-in-tests",
+    "SHOP_CLIENT_SECRET": "only-in-tests",
+    "ADMINISTRATION_CLIENT_SECRET": "only-in-tests",
+}
+"""What a gateway cannot do without."""
 
 
 @dataclass
@@ -54,7 +61,7 @@ def running_gateway(services: dict[str, StandIn], **environment: str) -> Iterato
     urls = {f"{name.upper()}_URL": service.url for name, service in services.items()}
     urls |= {"ORDER_STREAM_URL": services["order"].url} if "order" in services else {}
     settings = {"PORT": str(port), "METRICS_PORT": str(metrics_port), "PUBLIC_URL": ISSUER, "LOG_LEVEL": "ERROR"}
-    settings |= {"SERVICE_CLIENT_SECRET": "only-in-tests"}
+    settings |= GATEWAY_SECRETS
     settings |= {"BODY_LIMIT": str(BODY_LIMIT), "FILE_LIMIT": str(BODY_LIMIT), "FILES_LIMIT": str(FILES_LIMIT)}
     settings |= {"CORS_ORIGINS": SHOP, "PYTHONPATH": str(ROOT)}
     settings |= {"UPSTREAM_ANSWER_SECONDS": str(ANSWER_SECONDS), "UPSTREAM_CONNECT_SECONDS": "0.5"}

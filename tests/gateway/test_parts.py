@@ -14,8 +14,8 @@ from gateway.paths import routable, split_target
 from gateway.proxy import Gateway
 from gateway.routes import ROUTES, Access, RouteTable
 from gateway.security import SecurityHeaders
+from tests.gateway.conftest import GATEWAY_SECRETS
 
-NEEDED = {"SERVICE_CLIENT_SECRET": "only-in-tests"}
 BOOK = "/api/v1/books/01a1fca7-56b0-7024-a1c5-5813000ebd3a"
 
 
@@ -103,7 +103,7 @@ def test_every_mistake_in_the_settings_is_named() -> None:
 
 
 def test_the_defaults_fit_a_store_on_one_machine() -> None:
-    config = GatewayConfig.from_env(NEEDED)
+    config = GatewayConfig.from_env(GATEWAY_SECRETS)
     assert config.service_urls == {
         "auth": "http://127.0.0.1:8101",
         "catalog": "http://127.0.0.1:8102",
@@ -132,6 +132,6 @@ def test_https_is_made_to_stay() -> None:
     ],
 )
 def test_only_a_trusted_proxy_names_the_client(networks: str, peer: str, forwarded: str, expected: str) -> None:
-    config = GatewayConfig.from_env(NEEDED | ({"TRUSTED_NETWORKS": networks} if networks else {}))
-    gateway = Gateway(config, None, {}, None)  # type: ignore[arg-type]
+    config = GatewayConfig.from_env(GATEWAY_SECRETS | ({"TRUSTED_NETWORKS": networks} if networks else {}))
+    gateway = Gateway(config, None, None, {}, None)  # type: ignore[arg-type]
     assert gateway._client_address({"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded}) == expected

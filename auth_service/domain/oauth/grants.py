@@ -83,6 +83,7 @@ class CodeRedemption(Grant, AuthorizationCodeGrant):
         response = self._tokens(family, user, code.scope, code.nonce)
         if client.check_grant_type("refresh_token"):
             response["refresh_token"] = families.first_token(server.session, family)
+            response["refresh_token_expires_in"] = families.seconds_left(family)
         return response
 
 
@@ -98,7 +99,8 @@ class Refresh(Grant, RefreshTokenGrant):
             raise InvalidScopeError("The scope exceeds what was granted.")
         sessions.touch(self.server.session, family.session_id)
         user = active_user(self.server, family)
-        return self._tokens(family, user, wanted, None) | {"refresh_token": token}
+        left = families.seconds_left(family)
+        return self._tokens(family, user, wanted, None) | {"refresh_token": token, "refresh_token_expires_in": left}
 
     def _rotate(self, token: str) -> tuple[TokenFamily, str]:
         server = self.server
