@@ -1,7 +1,8 @@
 """A WebSocket (RFC 6455), read by the greenlet that serves it.
 
 What Engine.IO would use instead has a second greenlet for each connection, takes messages of any length, and
-compresses where a client offers it, which is hundreds of KiB for streams whose messages are a line long.
+compresses where a client offers it, which is hundreds of KiB for streams whose messages are a line long. Frames are
+read by wsproto; what is bounded here is how many there may be, since each costs more to read than to send.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import socket
 import threading
 from collections import deque
 from contextlib import suppress
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 from wsproto import ConnectionType, WSConnection
@@ -19,6 +20,10 @@ from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 BLOCK = 4096
+MOST_FRAGMENTS = 64
+FRAMES_AT_ONCE = 200
+FRAMES_A_SECOND = 20
+"""A client that follows orders sends a few frames when it joins, and then one every 25 seconds."""
 
 
 class NoWebSocket(Exception):
@@ -34,6 +39,9 @@ class WebSocket:
         self.is_open = True
         self._longest = longest
         self._parts: list[str] = []
+        self._length = 0
+        self._frames_left = float(FRAMES_AT_ONCE)
+        self._counted_at = monotonic()
         self._messages: deque[str] = deque()
         self._sending = threading.Lock()
         self._protocol = WSConnection(ConnectionType.SERVER)
@@ -81,13 +89,17 @@ class WebSocket:
             self._protocol.receive_data(data)
             for event in self._protocol.events():
                 self._take(event)
+                if not self.is_open:
+                    break
         except OSError:
             self.close()
         except (RemoteProtocolError, LocalProtocolError):
             self.close(CloseReason.PROTOCOL_ERROR)
 
     def _take(self, event: Event) -> None:
-        if isinstance(event, TextMessage):
+        if not self._is_within_share():
+            self.close(CloseReason.POLICY_VIOLATION)
+        elif isinstance(event, TextMessage):
             self._take_text(event)
         elif isinstance(event, Ping):
             self._send(event.response())
@@ -97,14 +109,26 @@ class WebSocket:
         elif isinstance(event, BytesMessage):
             self.close(CloseReason.UNSUPPORTED_DATA)
 
+    def _is_within_share(self) -> bool:
+        """Whether this client leaves the others their time: a bucket of frames that fills again slowly."""
+        now = monotonic()
+        refilled = self._frames_left + (now - self._counted_at) * FRAMES_A_SECOND
+        self._frames_left, self._counted_at = min(refilled, FRAMES_AT_ONCE) - 1, now
+        return self._frames_left >= 0
+
     def _take_text(self, event: TextMessage) -> None:
         self._parts.append(event.data)
-        if sum(map(len, self._parts)) > self._longest:
-            self._parts.clear()
+        self._length += len(event.data)
+        if self._length > self._longest or len(self._parts) > MOST_FRAGMENTS:
+            self._begin_message()
             self.close(CloseReason.MESSAGE_TOO_BIG)
         elif event.message_finished:
             self._messages.append("".join(self._parts))
-            self._parts.clear()
+            self._begin_message()
+
+    def _begin_message(self) -> None:
+        self._parts.clear()
+        self._length = 0
 
     def _send(self, event: Event) -> None:
         with self._sending:

@@ -240,6 +240,15 @@ def test_what_is_no_message_of_socket_io_is_passed_over(ours: str, message: str)
         assert str(socket.recv()).startswith("40{")
 
 
+def test_a_strangers_flood_of_frames_holds_up_nobody(ours: str) -> None:
+    with LiveClient(ours, {"token": sign(claims())}), bare(ours) as stranger:
+        with suppress(OSError):
+            stranger.sock.sendall(b"\x01\x80\x00\x00\x00\x00" + b"\x00\x80\x00\x00\x00\x00" * 100_000)
+        began = time.monotonic()
+        with LiveClient(ours, {"token": sign(claims())}):
+            assert time.monotonic() - began < 1
+
+
 def test_one_connection_follows_one_person_once(ours: str) -> None:
     with bare(ours, JOIN, "41", JOIN) as socket:
         assert str(socket.recv()).startswith("40{")
