@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import flask_swagger_ui
+import orjson
 from flask import Blueprint, Response, redirect, send_from_directory
 from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -13,6 +13,7 @@ from common.auth import foreign_credentials
 from common.errors import NotFound
 from gateway import asyncapi
 from gateway.openapi import MergedDocument
+from gateway.ready import Ready
 
 _OWN_FILES = Path(__file__).parent / "static"
 _SWAGGER_FILES = Path(flask_swagger_ui.__file__).parent / "dist"
@@ -26,6 +27,7 @@ _POLICY = (
 
 def docs_blueprint(merged: MergedDocument) -> Blueprint:
     blueprint = Blueprint("docs", __name__)
+    events = Ready(orjson.dumps(asyncapi.document()))
 
     @blueprint.get("/")
     @foreign_credentials
@@ -35,13 +37,13 @@ def docs_blueprint(merged: MergedDocument) -> Blueprint:
 
     @blueprint.get("/api/openapi.json")
     @foreign_credentials
-    def openapi_document() -> dict[str, Any]:
-        return merged.get()
+    def openapi_document() -> Response:
+        return merged.get().response()
 
     @blueprint.get("/api/asyncapi.json")
     @foreign_credentials
-    def asyncapi_document() -> dict[str, Any]:
-        return asyncapi.document()
+    def asyncapi_document() -> Response:
+        return events.response()
 
     @blueprint.get("/api/docs")
     @foreign_credentials

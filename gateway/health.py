@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from typing import Any
 
@@ -28,12 +29,14 @@ class StoreHealth:
         self._workers = {name: Upstream(name, url, PROBE_TIMEOUTS) for name, url in config.worker_urls.items()}
         self._known: dict[str, Any] = {}
         self._asked_at = float("-inf")
+        self._asking = threading.Lock()
 
     def get(self) -> dict[str, Any]:
-        if time.monotonic() - self._asked_at > FRESH_SECONDS:
-            self._known = self._ask_all()
-            self._asked_at = time.monotonic()
-        return self._known
+        with self._asking:  # who comes meanwhile waits for the same answer
+            if time.monotonic() - self._asked_at > FRESH_SECONDS:
+                self._known = self._ask_all()
+                self._asked_at = time.monotonic()
+            return self._known
 
     def _ask_all(self) -> dict[str, Any]:
         asked = {name: gevent.spawn(self._ask_service, name) for name in self._web}

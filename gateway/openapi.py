@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
 from common.errors import DomainError
 from common.telemetry import get_logger
+from gateway.ready import Ready
 from gateway.routes import DESCRIBED_BY, RouteTable
 from gateway.upstream import Forwarded, Upstream
 
@@ -26,13 +28,22 @@ class MergedDocument:
 
     def __init__(self, upstreams: dict[str, Upstream]) -> None:
         self._upstreams = {name: each for name, each in upstreams.items() if name not in DESCRIBED_BY}
-        self._known: dict[str, Document] = {}
+        self._known: dict[str, bytes] = {}
+        self._made_of: dict[str, bytes] | None = None
+        self._ready = Ready(b"")
         self._asked_at = float("-inf")
+        self._asking = threading.Lock()
 
-    def get(self) -> Document:
-        if time.monotonic() - self._asked_at > FRESH_SECONDS or len(self._known) < len(self._upstreams):
-            self._refresh()
-        return merge(self._known)
+    def get(self) -> Ready:
+        with self._asking:  # who comes meanwhile waits for the same document
+            if time.monotonic() - self._asked_at > FRESH_SECONDS or len(self._known) < len(self._upstreams):
+                self._refresh()
+            if self._known != self._made_of:
+                self._ready = Ready(
+                    orjson.dumps(merge({name: orjson.loads(each) for name, each in self._known.items()}))
+                )
+                self._made_of = dict(self._known)
+            return self._ready
 
     def _refresh(self) -> None:
         for name, upstream in self._upstreams.items():
@@ -43,13 +54,14 @@ class MergedDocument:
         self._asked_at = time.monotonic()
 
 
-def _fetch(upstream: Upstream) -> Document:
+def _fetch(upstream: Upstream) -> bytes:
     """Raises ValueError for an answer that is not a document."""
     answer = upstream.send(Forwarded("GET", "/openapi.json", [("Accept", "application/json")]))
     content = b"".join(answer)
     if answer.head.status != 200:
         raise ValueError(f"status {answer.head.status}")
-    return cast(Document, orjson.loads(content))
+    orjson.loads(content)
+    return content
 
 
 def merge(documents: dict[str, Document]) -> Document:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
@@ -12,6 +16,8 @@ from openapi_spec_validator import validate
 
 from common.events import published
 from gateway import asyncapi
+from gateway.config import GatewayConfig
+from gateway.health import StoreHealth
 from gateway.openapi import merge
 from tests.gateway.conftest import RunningGateway
 from tests.support.waiting import eventually
@@ -133,3 +139,34 @@ def test_health_is_not_a_way_to_bother_the_services(gateway: RunningGateway) -> 
         gateway.ask("GET", "/health")
     probes = [exchange for exchange in gateway.services["catalog"].seen if exchange.target == "/readyz"]
     assert len(probes) <= 2
+
+
+def test_all_who_ask_at_once_are_told_of_one_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    probes: list[int] = []
+    crowd = threading.Barrier(20)
+    store = StoreHealth(GatewayConfig.from_env({"SERVICE_CLIENT_SECRET": "only-in-tests"}))
+
+    def probe() -> dict[str, Any]:
+        probes.append(1)
+        time.sleep(0.05)  # as long as services take
+        return {"status": "ok"}
+
+    def ask(_: int) -> dict[str, Any]:
+        crowd.wait(5)
+        return store.get()
+
+    monkeypatch.setattr(store, "_ask_all", probe)
+    with ThreadPoolExecutor(20) as threads:
+        assert list(threads.map(ask, range(20))) == [{"status": "ok"}] * 20
+    assert len(probes) == 1
+
+
+@pytest.mark.parametrize("path", ["/api/openapi.json", "/api/asyncapi.json"])
+def test_a_document_is_ready_made(gateway: RunningGateway, path: str) -> None:
+    plain = gateway.ask("GET", path)
+    packed = gateway.ask("GET", path, "Accept-Encoding: gzip, br")
+    assert (packed.fields["Content-Encoding"], packed.fields["Vary"]) == ("gzip", "Accept-Encoding, Origin")
+    assert gzip.decompress(packed.body) == plain.body
+    assert packed.fields["ETag"] != plain.fields["ETag"]
+    again = gateway.ask("GET", path, f"If-None-Match: {plain.fields['ETag']}")
+    assert (again.status, again.body) == (304, b"")
