@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import requests
+from requests.cookies import RequestsCookieJar
 
 from devstack.accounts import Account
 from devstack.sign_in import Form
 
 TIMEOUT_SECONDS = 30
 MOST_STEPS = 12
+
+
+class _Jar(dict[str, str]):
+    def __init__(self, cookies: RequestsCookieJar) -> None:
+        super().__init__({each.name: each.value or "" for each in cookies})
+        self._cookies = cookies
+
+    def __setitem__(self, name: str, value: str) -> None:
+        (kept,) = [each for each in self._cookies if each.name == name]
+        kept.value = value
 
 
 class Browser:
@@ -23,24 +34,47 @@ class Browser:
         self.http = requests.Session()
         self.csrf = ""
 
+    @property
+    def cookie(self) -> str:
+        """The name of the session's cookie."""
+        return "admin_session" if self.home.startswith("/admin") else "shop_session"
+
+    @property
+    def jar(self) -> dict[str, str]:
+        """The cookies by name, to be looked at and changed."""
+        return _Jar(self.http.cookies)
+
+    def at(self, origin: str) -> Browser:
+        """The same browser, which reaches the store by another of its gateways."""
+        other = Browser(origin, self.home)
+        other.http, other.csrf = self.http, self.csrf
+        return other
+
+    def twin(self) -> Browser:
+        """Another one with the same cookies: a second tab that has not heard of what the first was told."""
+        other = Browser(self.origin, self.home)
+        other.http.cookies.update(self.http.cookies)
+        other.csrf = self.csrf
+        return other
+
     def go(self, path: str) -> requests.Response:
         """One step of a navigation, redirects not followed."""
         return self.http.get(urljoin(self.origin, path), allow_redirects=False, timeout=TIMEOUT_SECONDS)
 
     def sign_in(self, account: Account, return_to: str | None = None) -> requests.Response:
-        """The answer that ended it: the first page outside of the sign-in."""
-        answer = self.go(f"/bff/login?return_to={return_to or self.home}")
+        """The answer that ended it: that of the callback."""
+        answer = self.go(self.callback(account, return_to))
+        self.csrf = self.session().get("csrf", "")
+        return answer
+
+    def callback(self, account: Account, return_to: str | None = None) -> str:
+        """Where the provider sends the browser in the end, which has not gone there yet."""
+        answer = self.go(f"/bff/login?return_to={quote(return_to or self.home, safe='')}")
         for _ in range(MOST_STEPS):
-            if location := answer.headers.get("Location"):
-                target = urljoin(answer.url, location)
-                if urlsplit(answer.url).path == "/bff/callback":
-                    self.csrf = self.session().get("csrf", "")
-                    return answer
-                answer = self.go(target)
-            elif answer.status_code == 200:
-                answer = self._submit(answer, account)
-            else:
-                return answer
+            target = urljoin(answer.url, answer.headers.get("Location", ""))
+            if urlsplit(target).path == "/bff/callback":
+                return target
+            answer = self.go(target) if "Location" in answer.headers else self._submit(answer, account)
         raise AssertionError("the sign-in has no end")
 
     def _submit(self, page: requests.Response, account: Account) -> requests.Response:

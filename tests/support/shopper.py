@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import requests
 
+from devstack.accounts import Account
+
 PASSWORD = "a long enough phrase 7"
 TIMEOUT = 30
 
@@ -29,14 +31,20 @@ class Person:
 
     @classmethod
     def register(cls, gateway: str) -> Self:
+        account = cls.new_account(gateway)
+        return cls.sign_in(gateway, account.name, account.password)
+
+    @staticmethod
+    def new_account(gateway: str) -> Account:
         name = f"reader-{uuid4().hex[:10]}"
+        account = Account(name, f"{name}@example.com", PASSWORD)
         answer = requests.post(
             f"{gateway}/api/v1/auth/register",
-            json={"username": name, "email": f"{name}@example.com", "password": PASSWORD},
+            json={"username": name, "email": account.email, "password": PASSWORD},
             timeout=TIMEOUT,
         )
         answer.raise_for_status()
-        return cls.sign_in(gateway, name, PASSWORD)
+        return account
 
     def get(self, path: str, **params: Any) -> Any:
         answer = self.http.get(self._api + path, params=params, timeout=TIMEOUT)
