@@ -25,6 +25,7 @@ from gateway.routes import Access, Route, RouteTable
 from gateway.security import Cors, SecurityHeaders
 from gateway.session import portals
 from gateway.session.cookies import keep_private
+from gateway.session.portals import Portal
 from gateway.session.sessions import Sessions
 from gateway.spool import Follower, Room
 from gateway.tunnel import UPGRADE_FIELDS, Tunnel, Upgrades
@@ -116,9 +117,11 @@ class Gateway:
         environ = request.environ
         if "HTTP_COOKIE" not in environ or "HTTP_AUTHORIZATION" in environ:
             return
-        token = self._sessions.bearer(environ, portals.of_request(environ, path), request.cookies)
+        portal = portals.of_request(environ, path)
+        token = self._sessions.bearer(environ, portal, request.cookies)
         if token is not None:
             environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+            request.portal = portal
 
     def _authorise(self, access: Access, environ: Environ, path: str) -> None:
         """Raises Unauthorized. The service will verify again, and knows about scopes."""
@@ -140,6 +143,9 @@ class Gateway:
             answer = self._upstreams[route.service].send(forwarded)
         finally:
             body.close()
+        if request.portal is not None and _refuses_token(answer):
+            answer.close()
+            raise self._sessions.ended(request.portal, request.cookies)
         return self._tunnelled(answer, environ) if answer.head.status == SWITCHING else self._passed_on(answer)
 
     def _forwarded(self, request: _Request, target: str, body: RequestBody) -> Forwarded:
@@ -207,7 +213,7 @@ class Gateway:
 class _Request:
     """One request's identifiers, and what is noted about it at its end."""
 
-    __slots__ = ("cookies", "environ", "id", "is_local", "route", "started", "traceparent")
+    __slots__ = ("cookies", "environ", "id", "is_local", "portal", "route", "started", "traceparent")
 
     def __init__(self, environ: Environ) -> None:
         self.started = time.perf_counter()
@@ -217,6 +223,7 @@ class _Request:
         self.route = "unmatched"
         self.is_local = False
         self.cookies: Fields = []
+        self.portal: Portal | None = None  # whose session it came with
         bind_correlation(self.id, self.traceparent)
 
     def record(self, status: int) -> None:
@@ -232,6 +239,13 @@ def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
         return ipaddress.ip_address(address)
     except ValueError:
         return None
+
+
+def _refuses_token(answer: Answer) -> bool:
+    """A service may have heard of a revocation a moment before we do."""
+    return answer.head.status == 401 and any(
+        name.lower() == "www-authenticate" and 'error="invalid_token"' in value for name, value in answer.head.fields
+    )
 
 
 def is_event_stream(fields: Fields) -> bool:

@@ -37,8 +37,6 @@ log = get_logger(__name__)
 
 
 class SessionEnded(Unauthorized):
-    """Said once: the cookie goes with this answer."""
-
     code = "session_ended"
 
     def __init__(self) -> None:
@@ -144,15 +142,17 @@ class Sessions:
         """
         try:
             session = self.find(environ, portal)
-            if session is None:
-                return None
-            if not self._is_ours(environ, session):
+            if session is None or not self._is_ours(environ, session):
                 return None
             session, _ = self.current(session, answered)
         except SessionEnded:
-            answered.append(self.jar.clear(self.jar.session(portal.name)))
-            raise
+            raise self.ended(portal, answered) from None
         return session.access_token
+
+    def ended(self, portal: Portal, answered: Fields) -> SessionEnded:
+        """Said once: the answer takes the cookie away."""
+        answered[:] = [self.jar.clear(self.jar.session(portal.name))]
+        return SessionEnded()
 
     def current(self, session: Session, answered: Fields) -> tuple[Session, Principal]:
         """The session with a token that is good now, and whom it is about. Raises SessionEnded or Unavailable."""

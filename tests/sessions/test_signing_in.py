@@ -187,7 +187,7 @@ def test_what_is_no_session_of_ours_is_signed_out_cleanly(store: Stack, alice: B
     staffs = Browser(store.settings.public_url, "/admin")
     staffs.sign_in(store.accounts["admin"])
     wrong = {
-        "tampered": good[:-1] + ("A" if good[-1] != "A" else "B"),
+        "tampered": good[:-9] + ("A" if good[-9] != "A" else "B") + good[-8:],
         "tampered at the beginning": ("A" if good[0] != "A" else "B") + good[1:],
         "truncated": good[: len(good) // 2],
         "very short": good[:5],
