@@ -20,6 +20,7 @@ from gateway.config import GatewayConfig
 from gateway.health import StoreHealth
 from gateway.openapi import merge
 from tests.gateway.conftest import RunningGateway
+from tests.gateway.test_parts import NEEDED
 from tests.support.waiting import eventually
 
 
@@ -144,7 +145,7 @@ def test_health_is_not_a_way_to_bother_the_services(gateway: RunningGateway) -> 
 def test_all_who_ask_at_once_are_told_of_one_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     probes: list[int] = []
     crowd = threading.Barrier(20)
-    store = StoreHealth(GatewayConfig.from_env({"SERVICE_CLIENT_SECRET": "only-in-tests"}))
+    store = StoreHealth(GatewayConfig.from_env(NEEDED))
 
     def probe() -> dict[str, Any]:
         probes.append(1)
