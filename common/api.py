@@ -34,6 +34,10 @@ T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
 
 MAX_MONEY = Decimal("9999999.99")
+MOST_DEEP = 32
+MOST_VALUES = 20_000
+MOST_ERRORS = 100
+"""What a document may cost before it is understood: how deep it may be nested, its values, and the errors shown."""
 
 
 class Request(BaseModel):
@@ -227,7 +231,11 @@ def returns(model: Any, status: int = 200, description: str = "") -> Callable[[C
 
 
 def parse_body(model: type[Model]) -> Model:
-    """The request's JSON as `model`, by JSON's own types: no text is a number. Raises BadRequest and the like."""
+    """The request's JSON as `model`, by JSON's own types: no text is a number. Raises BadRequest and the like.
+
+    A document is never worked on in proportion to what a sender chose: it is short (BODY_LIMIT), not nested deeply, and
+    unknown members are refused before anything is validated.
+    """
     if not request.is_json:
         raise UnsupportedMediaType("Send the body as application/json.")
     try:
@@ -235,7 +243,18 @@ def parse_body(model: type[Model]) -> Model:
     except (orjson.JSONDecodeError, WerkzeugUnsupportedMediaType):
         raise BadRequest("The body is not valid JSON.", headers={}) from None
     _require_storable(document)
+    _refuse_unknown(model, document)
     return _checked(model.model_validate_json, request.get_data(), strict=True)
+
+
+def _refuse_unknown(model: type[BaseModel], document: Any) -> None:
+    if not isinstance(document, dict) or model.model_config.get("extra") != "forbid":
+        return
+    known = {field.alias or name for name, field in model.model_fields.items()} | set(model.model_fields)
+    unknown = [name for name in document if name not in known]
+    if len(unknown) > MOST_ERRORS:
+        errors = [{"field": name[:100], "message": "Extra inputs are not permitted"} for name in unknown[:MOST_ERRORS]]
+        raise Invalid("The request has invalid fields.", errors=errors)
 
 
 def parse_query(model: type[Model]) -> Model:
@@ -271,20 +290,27 @@ def _require_storable(document: Any) -> None:
 
 
 def _field_errors(error: ValidationError) -> list[dict[str, str]]:
-    return [
-        {"field": ".".join(map(str, each["loc"])), "message": each["msg"]}
-        for each in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
+    found = error.errors(include_url=False, include_input=False, include_context=False)[:MOST_ERRORS]
+    return [{"field": ".".join(map(str, each["loc"]))[:200], "message": each["msg"]} for each in found]
 
 
 def _texts(document: Any) -> Iterator[str]:
-    """Not by recursion, which a document that is nested deeply would exhaust."""
-    left = [document]
-    while left:
-        value = left.pop()
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, dict):
-            left += [*value, *value.values()]
-        elif isinstance(value, list):
-            left += value
+    """Level by level, for recursion would be exhausted. Raises BadRequest for too many values or levels."""
+    level, count = [document], 0
+    for _ in range(MOST_DEEP):
+        count += len(level)
+        if count > MOST_VALUES:
+            raise BadRequest(f"A document may have {MOST_VALUES} values.")
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, str):
+                yield value
+            elif isinstance(value, dict):
+                yield from value
+                below += value.values()
+            elif isinstance(value, list):
+                below += value
+        if not below:
+            return
+        level = below
+    raise BadRequest(f"A document may be nested {MOST_DEEP} deep.")

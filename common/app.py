@@ -88,6 +88,8 @@ def bare_app(config: Config, blueprints: Iterable[Blueprint]) -> Application:
     app = Application(package)
     app.extensions["config"] = config
     app.url_map.strict_slashes = False
+    if isinstance(config, ServiceConfig):
+        app.config["MAX_CONTENT_LENGTH"] = config.body_limit  # a route that takes files sets its own
     app.before_request(_begin)
     app.after_request(_finish)
     _handle_errors(app)
@@ -158,6 +160,7 @@ def _begin() -> None:
 
 def _finish(response: Response) -> Response:
     response.headers["X-Request-ID"] = request_id() or ""
+    response.headers.setdefault("Cache-Control", "no-store")  # what is the same for everybody says so itself
     elapsed = time.perf_counter() - g.get("started", time.perf_counter())
     template = request.url_rule.rule if request.url_rule else "unmatched"
     observe_request(request.method, template, response.status_code, elapsed)

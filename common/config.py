@@ -91,6 +91,7 @@ class ServiceConfig(Config):
     database_url: str = field(repr=False)
     event_bus_url: str = field(repr=False)
     health_port: int
+    body_limit: int
     mail_url: str = field(repr=False)
     mail_sender: str
     mail_retention: timedelta
@@ -110,6 +111,7 @@ class ServiceConfig(Config):
             "database_url": secret(env, "DATABASE_URL"),
             "event_bus_url": secret(env, "EVENT_BUS_URL"),
             "health_port": env.int("HEALTH_PORT", 0),
+            "body_limit": env.int("BODY_LIMIT", 256 * 1024, validate=validate.Range(min=1024)),
             "mail_url": secret(env, "MAIL_URL", "smtp://127.0.0.1:1025"),
             "mail_sender": env.str("MAIL_SENDER", "Bookstore <shop@bookstore.example>"),
             "mail_retention": timedelta(days=env.int("MAIL_RETENTION_DAYS", 90, validate=validate.Range(min=1)) or 0),

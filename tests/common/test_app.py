@@ -17,7 +17,7 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from common import outbox
-from common.api import Money, PageQuery, Request, Response, accepts, returns
+from common.api import Money, PageQuery, Request, Response, accepts, parse_body, returns
 from common.app import service_app
 from common.assurance import ONE_FACTOR, TWO_FACTORS
 from common.auth import current_user, principal, public, requires, requires_user
@@ -48,6 +48,10 @@ class NoteIn(Request):
     subject: str = Field(min_length=1, max_length=20)
     number: int = Field(ge=0, le=1000)
     price: Money = Decimal("1.00")
+
+
+class Shelf(Request):
+    notes: list[NoteIn]
 
 
 class NoteOut(Response):
@@ -87,6 +91,18 @@ def post_note(body: NoteIn) -> Any:
 def list_notes(query: Search) -> Any:
     by = [Sort(effect.c.number, "number", descending=True), Sort(effect.c.position, "position")]
     return paginate(session, select(effect.c.number), by=by, query=query, row=lambda row: row.number)
+
+
+@api.post("/shelf")
+@public
+def post_shelf() -> Any:
+    return {"notes": len(parse_body(Shelf).notes)}
+
+
+@api.get("/kept")
+@public
+def keep() -> Any:
+    return {}, 200, {"Cache-Control": "public, max-age=5"}
 
 
 @api.post("/refused")
@@ -219,7 +235,11 @@ def test_a_database_that_others_are_at_is_busy_and_not_away(client: FlaskClient)
         ('{"subject": "a\\u0000", "number": 1}', {"Content-Type": "application/json"}, 422, [""]),
         ("[1]", {"Content-Type": "application/json"}, 422, [""]),
         ("null", {"Content-Type": "application/json"}, 422, [""]),
-        ("[" * 1020 + "]" * 1020, {"Content-Type": "application/json"}, 422, [""]),
+        ("[" * 30 + "]" * 30, {"Content-Type": "application/json"}, 422, [""]),
+        ("[" * 40 + "]" * 40, {"Content-Type": "application/json"}, 400, []),
+        ("[" * 1020 + "]" * 1020, {"Content-Type": "application/json"}, 400, []),
+        ("[" + "1," * 30_000 + "1]", {"Content-Type": "application/json"}, 400, []),
+        ('{"subject": "%s"}' % ("x" * 300_000), {"Content-Type": "application/json"}, 413, []),
         ("[" * 9999 + "]" * 9999, {"Content-Type": "application/json"}, 400, []),
     ],
 )
@@ -230,6 +250,21 @@ def test_a_bad_body_is_named_field_by_field(
     assert answer.status_code == status
     assert [error["field"] for error in answer.json.get("errors", [])] == fields
     assert written(database) == 0
+
+
+@pytest.mark.parametrize("document", ["members", "members of members"])
+def test_an_answer_does_not_grow_with_what_is_wrong(client: FlaskClient, document: str) -> None:
+    members = b",".join(b'"k%d":1' % number for number in range(18_000))
+    unknown = b"{%b}" % members
+    body = unknown if document == "members" else b'{"notes":[%b]}' % b",".join([b'{"x":1}'] * 9_000)
+    answer = client.post("/notes" if document == "members" else "/shelf", data=body, content_type="application/json")
+    assert (answer.status_code, len(answer.json["errors"])) == (422, 100)
+    assert len(answer.data) < 20_000
+
+
+def test_an_answer_is_nobodys_to_keep_unless_it_says_so(client: FlaskClient) -> None:
+    assert client.get("/notes").headers["Cache-Control"] == "no-store"
+    assert client.get("/kept").headers["Cache-Control"] == "public, max-age=5"
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,7 @@ from gateway import asyncapi
 from gateway.config import GatewayConfig
 from gateway.health import StoreHealth
 from gateway.openapi import merge
-from tests.gateway.conftest import RunningGateway
-from tests.gateway.test_parts import NEEDED
+from tests.gateway.conftest import GATEWAY_SECRETS, RunningGateway
 from tests.support.waiting import eventually
 
 
@@ -145,7 +144,7 @@ def test_health_is_not_a_way_to_bother_the_services(gateway: RunningGateway) -> 
 def test_all_who_ask_at_once_are_told_of_one_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     probes: list[int] = []
     crowd = threading.Barrier(20)
-    store = StoreHealth(GatewayConfig.from_env(NEEDED))
+    store = StoreHealth(GatewayConfig.from_env(GATEWAY_SECRETS))
 
     def probe() -> dict[str, Any]:
         probes.append(1)
