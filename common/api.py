@@ -175,6 +175,7 @@ class Operation:
     file: FileContent | None = None
     responses: dict[int, tuple[Any, str]] = field(default_factory=dict)
     scopes: tuple[str, ...] | None = None
+    any_scope: bool = False
     is_public: bool = False
 
     @property

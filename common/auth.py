@@ -340,13 +340,20 @@ def requires_user(*scopes: str) -> Callable[[View], View]:
     return _guard(scopes, people_only=True)
 
 
-def _guard(scopes: tuple[str, ...], *, people_only: bool) -> Callable[[View], View]:
+def requires_user_with_any(*scopes: str) -> Callable[[View], View]:
+    """The bearer is a person, with one of these scopes at least; the view looks which."""
+    return _guard(scopes, people_only=True, any_scope=True)
+
+
+def _guard(scopes: tuple[str, ...], *, people_only: bool, any_scope: bool = False) -> Callable[[View], View]:
     def decorate(view: View) -> View:
-        operation(view).scopes = scopes
+        operation(view).scopes, operation(view).any_scope = scopes, any_scope
 
         @functools.wraps(view)
         def check(*args: Any, **kwargs: Any) -> Any:
-            require(current_user(), scopes, people_only=people_only)
+            bearer = current_user()
+            enough = tuple(filter(bearer.has, scopes))[:1] if any_scope else ()
+            require(bearer, enough or scopes, people_only=people_only)
             return view(*args, **kwargs)
 
         return cast(View, check)

@@ -45,6 +45,7 @@ DOUBLINGS = 9
 LEASE = timedelta(seconds=30)
 """After so long a hand-over without an end is made again, where that can be done."""
 TIMEOUT_SECONDS = 10
+PLAIN = "smtp+plain"
 PERMANENT = 500
 """Replies from here on mean that asking again is no use (RFC 5321 section 4.2.1)."""
 
@@ -235,7 +236,8 @@ def _message(row: Any, sender: str) -> EmailMessage:
 class SmtpMailer:
     """smtp://user:password@host:port, smtps:// for TLS from the start; STARTTLS is used where it is offered.
 
-    A certificate must be good for smtps, and for STARTTLS when a password follows; else a relay may sign its own.
+    A certificate must be good for smtps, and for STARTTLS when a password follows; else a relay may sign its own. A
+    password is never sent without TLS, unless smtp+plain:// says that the network is safe.
     """
 
     is_repeatable = False
@@ -271,6 +273,9 @@ class SmtpMailer:
             server.ehlo()
             if server.has_extn("starttls"):
                 server.starttls(context=verified if url.username else None)
+            elif url.username and url.scheme != PLAIN:
+                server.close()
+                raise smtplib.SMTPNotSupportedError("the server offers no TLS, and the password would be sent in clear")
         if url.username:
             server.login(unquote(url.username), unquote(url.password or ""))
         return server
@@ -295,13 +300,13 @@ class FolderMailer:
 
 
 def open_mailer(config: ServiceConfig) -> Mailer:
-    """The mailer that MAIL_URL names: smtp://…, smtps://… or file:///folder."""
+    """The mailer that MAIL_URL names: smtp://…, smtps://…, smtp+plain://… or file:///folder."""
     scheme, _, rest = config.mail_url.partition("://")
-    if scheme in ("smtp", "smtps"):
+    if scheme in ("smtp", "smtps", PLAIN):
         return SmtpMailer(config.mail_url)
     if scheme == "file":
         return FolderMailer(Path(rest))
-    raise ValueError("MAIL_URL must be smtp://, smtps:// or file://")
+    raise ValueError("MAIL_URL must be smtp://, smtps://, smtp+plain:// or file://")
 
 
 def send_mail(database: Database, config: ServiceConfig) -> None:

@@ -138,7 +138,8 @@ def _operation(app: Flask, rule: Rule, method: str, declared: Operation, schemas
     if method in ("POST", "PUT", "PATCH", "DELETE") and (content := _body(declared, schemas)):
         described["requestBody"] = {"required": declared.body_required, "content": content}
     if declared.scopes is not None:
-        described["security"] = [{"bearer": list(declared.scopes)}, {"dpop": list(declared.scopes)}]
+        sufficient = [[scope] for scope in declared.scopes] if declared.any_scope else [list(declared.scopes)]
+        described["security"] = [{scheme: scopes} for scopes in sufficient for scheme in ("bearer", "dpop")]
     return described
 
 

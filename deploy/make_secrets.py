@@ -15,7 +15,10 @@ ROOT = Path("/secrets")
 SCHEMAS = {"auth": "auth", "catalog": "catalog", "order": "orders", "review": "reviews"}
 DATABASE = "postgres:5432/bookstore"
 IDENTITY = "openid profile email"
-SHOP_SCOPE = f"{IDENTITY} cart:write orders:read orders:write reviews:write"
+SHOP_SCOPE = (
+    f"{IDENTITY} cart:write orders:read orders:write reviews:write uploads:read uploads:write "
+    "suggestions:read suggestions:write"
+)
 STAFF_SCOPE = (
     f"{IDENTITY} orders:read books:write stock:write orders:manage users:manage clients:manage reviews:moderate"
 )

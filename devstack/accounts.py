@@ -11,12 +11,19 @@ from devstack.vault import Vault
 DEMO_CLIENT = "demo"
 DEMO_REDIRECT = "http://127.0.0.1/callback"
 DEMO_SCOPE = (
-    "openid profile email offline_access cart:write orders:read orders:write reviews:write "
-    "books:write stock:write orders:manage users:manage clients:manage reviews:moderate"
+    "openid profile email offline_access cart:write orders:read orders:write reviews:write uploads:read uploads:write "
+    "suggestions:read suggestions:write books:write stock:write orders:manage users:manage clients:manage "
+    "reviews:moderate"
 )
 SERVICE_SCOPE = "replicas:read"
 PORTALS = (
-    ("shop", "The shop", "/", "openid profile email cart:write orders:read orders:write reviews:write"),
+    (
+        "shop",
+        "The shop",
+        "/",
+        "openid profile email cart:write orders:read orders:write reviews:write uploads:read uploads:write "
+        "suggestions:read suggestions:write",
+    ),
     (
         "administration",
         "The administration",

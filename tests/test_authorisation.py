@@ -1,7 +1,8 @@
 """Who may do what: every operation of every service, asked for by everybody there is.
 
 A new route needs a line here. `anybody` needs no token; a `bearer` needs one with these scopes, be it a service's;
-a `person` must be one. Whose things a person may touch is in the tests of ownership beside each service.
+a `person` must be one, and so must `either`, for whom
+one of the scopes is enough. Whose things a person may touch is in the tests of ownership beside each service.
 """
 
 from __future__ import annotations
@@ -172,13 +173,13 @@ POST   /api/v1/genres/<uuid:id>/merge                            bearer  books:w
 GET    /api/v1/images/<uuid:id>                                  anybody
 PUT    /api/v1/images/<uuid:id>                                  bearer  books:write
 DELETE /api/v1/images/<uuid:id>                                  bearer  books:write
-POST   /api/v1/suggestions                                       person
-GET    /api/v1/suggestions/mine                                  person
-POST   /api/v1/uploads                                           person
-GET    /api/v1/uploads                                           person
-GET    /api/v1/uploads/<uuid:id>                                 person
-DELETE /api/v1/uploads/<uuid:id>                                 person
-GET    /api/v1/uploads/<uuid:id>/download                        person
+POST   /api/v1/suggestions                                       person  suggestions:write
+GET    /api/v1/suggestions/mine                                  person  suggestions:read
+POST   /api/v1/uploads                                           person  uploads:write
+GET    /api/v1/uploads                                           person  uploads:read
+GET    /api/v1/uploads/<uuid:id>                                 person  uploads:read
+DELETE /api/v1/uploads/<uuid:id>                                 person  uploads:write
+GET    /api/v1/uploads/<uuid:id>/download                        person  uploads:read
 GET    /internal/books                                           bearer  replicas:read
 GET    /internal/books/<uuid:id>                                 bearer  replicas:read
 GET    /internal/users/<uuid:id>/data                            bearer  replicas:read
@@ -266,7 +267,7 @@ POST   /api/v1/reviews                                           person  reviews
 GET    /api/v1/reviews/<uuid:id>                                 anybody
 PUT    /api/v1/reviews/<uuid:id>                                 person  reviews:write
 PATCH  /api/v1/reviews/<uuid:id>                                 person  reviews:write
-DELETE /api/v1/reviews/<uuid:id>                                 person
+DELETE /api/v1/reviews/<uuid:id>                                 either  reviews:write reviews:moderate
 POST   /api/v1/reviews/<uuid:id>/helpful                         person  reviews:write
 DELETE /api/v1/reviews/<uuid:id>/helpful                         person  reviews:write
 POST   /api/v1/reviews/<uuid:id>/report                          person  reviews:write
@@ -336,10 +337,11 @@ def status(name: str, rule: Rule, headers: dict[str, str]) -> int:
 
 def who(rule: Rule) -> dict[str, tuple[dict[str, str], int | None]]:
     """Everybody there is, and with what they are refused; None for who is let in."""
-    is_for_customers = rule.scopes <= {*CUSTOMER_SCOPES}
-    is_for_staff = rule.scopes <= {*ADMIN_SCOPES}
+    enough = rule.scopes.__and__ if rule.audience == "either" else lambda held: rule.scopes <= held
+    is_for_customers = enough({*CUSTOMER_SCOPES})
+    is_for_staff = enough({*ADMIN_SCOPES})
     too_little = tuple(scope for scope in EVERY_SCOPE if scope not in rule.scopes)
-    persons_only = rule.audience == "person"
+    persons_only = rule.audience != "bearer"
     is_for_services = not persons_only and rule.scopes <= {*SERVICE_SCOPES}
     return {
         "nobody": ({}, 401),
@@ -360,3 +362,23 @@ def test_only_those_whom_it_is_for_are_let_in(name: str, rule: Rule) -> None:
             assert answered == refused, f"{person}: {answered}"
         else:
             assert answered not in (401, 403), f"{person}: {answered}"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_scope_opens_its_own_operations_and_no_others(name: str) -> None:
+    """An app that was granted one thing can do that, and a person's token without any scope can do nothing."""
+    for scope in (None, *EVERY_SCOPE):
+        headers = bearer(role="admin", scopes=(scope,) if scope else ())
+        for rule in rules(name):
+            if rule.audience == "anybody" or (name == "auth" and not rule.scopes):
+                continue
+            is_open = scope in rule.scopes and (len(rule.scopes) == 1 or rule.audience == "either")
+            answered = status(name, rule, headers)
+            assert (answered not in (401, 403)) == is_open, f"{scope}: {rule.method} {rule.path}: {answered}"
+
+
+@pytest.mark.parametrize("name", [each for each in SERVICES if each != "auth"])
+def test_what_needs_a_token_names_a_scope(name: str) -> None:
+    """Else an app that may only see who somebody is could do it."""
+    silent = [f"{method} {path}" for method, path, found in operations(name) if not (found.is_public or found.scopes)]
+    assert silent == []

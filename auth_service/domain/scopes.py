@@ -15,6 +15,10 @@ CUSTOMER_SCOPES = {
     "orders:read": "see your orders",
     "orders:write": "place, pay and cancel orders for you",
     "reviews:write": "write and change your reviews",
+    "uploads:read": "see and download your uploaded files",
+    "uploads:write": "upload and delete files for you",
+    "suggestions:read": "see the books that you suggested",
+    "suggestions:write": "suggest books for you",
 }
 ADMIN_SCOPES = {
     "books:write": "change the catalogue",

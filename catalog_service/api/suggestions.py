@@ -62,7 +62,7 @@ class QueuedSuggestion(Suggestion):
 
 
 @api.post("/suggestions")
-@requires_user()
+@requires_user("suggestions:write")
 @accepts(body=SuggestionBody)
 @returns(Suggestion, status=201)
 def suggest_book(body: SuggestionBody) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def suggest_book(body: SuggestionBody) -> dict[str, Any]:
 
 
 @api.get("/suggestions/mine")
-@requires_user()
+@requires_user("suggestions:read")
 @accepts(query=PageQuery)
 @returns(Page[Suggestion])
 def list_mine(query: PageQuery) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class Upload(Answer):
 
 
 @api.post("")
-@requires_user()
+@requires_user("uploads:write")
 @accepts_form(FormFields(UploadForm, FILE))
 @returns(Upload, status=201)
 def create_upload() -> tuple[Any, ...]:
@@ -70,7 +70,7 @@ def create_upload() -> tuple[Any, ...]:
 
 
 @api.get("")
-@requires_user()
+@requires_user("uploads:read")
 @accepts(query=PageQuery)
 @returns(Page[Upload])
 def list_uploads(query: PageQuery) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def list_uploads(query: PageQuery) -> dict[str, Any]:
 
 
 @api.get("/<uuid:id>")
-@requires_user()
+@requires_user("uploads:read")
 @returns(Upload)
 def get_upload(id: UUID) -> dict[str, Any]:
     """What is known of a file: one's own, or a public one."""
@@ -88,7 +88,7 @@ def get_upload(id: UUID) -> dict[str, Any]:
 
 
 @api.delete("/<uuid:id>")
-@requires_user()
+@requires_user("uploads:write")
 @returns(None, status=204)
 def delete_upload(id: UUID) -> tuple[str, int]:
     """Remove a file of one's own."""
@@ -97,7 +97,7 @@ def delete_upload(id: UUID) -> tuple[str, int]:
 
 
 @api.get("/<uuid:id>/download")
-@requires_user()
+@requires_user("uploads:read")
 @returns(FileContent(contents.ALLOWED), description="The file, to be saved.")
 def download_upload(id: UUID) -> Response:
     """The file itself: one's own, or a public one."""

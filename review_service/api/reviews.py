@@ -10,7 +10,7 @@ from sqlalchemy import Row
 
 from common.api import Page, accepts, returns
 from common.app import config
-from common.auth import Principal, current_user, principal, public, requires_user
+from common.auth import Principal, current_user, principal, public, requires_user, requires_user_with_any
 from common.conditional import etag, not_modified, require_match
 from common.db import current_database, session, transaction
 from common.errors import DomainError, Forbidden, NotFound
@@ -103,7 +103,7 @@ def change_review(id: UUID, body: ReviewPatch) -> tuple[Any, ...]:
 
 
 @api.delete("/reviews/<uuid:id>")
-@requires_user()
+@requires_user_with_any("reviews:write", "reviews:moderate")
 @returns(None, status=204)
 def delete_review(id: UUID) -> tuple[str, int]:
     """Take a review back: one's own (reviews:write), or anybody's (reviews:moderate)."""

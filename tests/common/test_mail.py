@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -71,6 +72,8 @@ class Conversation(socketserver.StreamRequestHandler):
         while line := self.rfile.readline().decode().strip().upper():
             if line.startswith("EHLO") and self.server.tls:
                 self.say("250-here\r\n250-AUTH PLAIN\r\n250 STARTTLS")
+            elif line.startswith("EHLO"):
+                self.say("250-here\r\n250 AUTH PLAIN")
             elif line.startswith("AUTH"):
                 self.say("235 welcome")
             elif line == "STARTTLS" and self.server.tls:
@@ -182,6 +185,16 @@ def test_a_password_goes_to_no_server_that_only_signs_for_itself(
         mail.send_due(posted, mail.SmtpMailer(server.url.replace("//", f"//{given}")), SENDER)
     assert len(server.taken) == sent
     assert (state(posted).sent_at is not None, state(posted).attempts) == (bool(sent), 1 - sent)
+
+
+@pytest.mark.parametrize(("scheme", "sent"), [("smtp", 0), ("smtp+plain", 1)])
+def test_a_password_goes_over_no_connection_in_clear_unless_told_so(
+    posted: Database, smtp: SmtpServer, config: ToyConfig, scheme: str, sent: int
+) -> None:
+    url = smtp.url.replace("smtp://", f"{scheme}://ann:secret@")
+    mail.send_due(posted, mail.open_mailer(replace(config, mail_url=url)), SENDER)
+    assert len(smtp.taken) == sent
+    assert (state(posted).sent_at is not None, state(posted).failed_at) == (bool(sent), None)
 
 
 @pytest.mark.parametrize(("is_trusted", "sent"), [(False, 0), (True, 1)])

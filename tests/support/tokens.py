@@ -26,7 +26,19 @@ public_jwk = ECAlgorithm.to_jwk(private_key.public_key(), as_dict=True) | {
 }
 keys = StaticKeys({"keys": [public_jwk]})
 
-CUSTOMER_SCOPES = ("openid", "profile", "email", "cart:write", "orders:read", "orders:write", "reviews:write")
+CUSTOMER_SCOPES = (
+    "openid",
+    "profile",
+    "email",
+    "cart:write",
+    "orders:read",
+    "orders:write",
+    "reviews:write",
+    "uploads:read",
+    "uploads:write",
+    "suggestions:read",
+    "suggestions:write",
+)
 ADMIN_SCOPES = (
     *CUSTOMER_SCOPES,
     "books:write",
