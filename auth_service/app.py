@@ -26,6 +26,7 @@ from auth_service.api import (
     users,
 )
 from auth_service.api.authority import Authority, OwnKeys, OwnRevocations
+from auth_service.api.cors import answer_origins
 from auth_service.api.peers import Peers
 from auth_service.config import AuthConfig
 from auth_service.domain import passwords
@@ -62,6 +63,7 @@ def create_app(config: AuthConfig, keys: KeySource | None = None) -> Flask:
         keys=keys or OwnKeys(authority.keys),
         revocations=revocations,
     )
+    answer_origins(app)
     revocations.database = lambda: app.extensions["database"]
     app.extensions["authority"] = authority
     app.extensions["peers"] = Peers(config, authority.issuer, lambda: app.extensions["database"])

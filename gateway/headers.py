@@ -56,3 +56,9 @@ def answer_fields(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
         for each in fields
         if (key := each[0].lower()) not in _DROPPED_ANSWER_FIELDS and not key.startswith("access-control-")
     ]
+
+
+def origin_fields(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Which pages may read the answer, as the service says it. Never with the browser's own credentials."""
+    allowed = [each for each in fields if each[0].lower().startswith("access-control-")]
+    return [each for each in allowed if each[0].lower() != "access-control-allow-credentials"]

@@ -17,7 +17,7 @@ from common.metrics import observe_request
 from common.telemetry import accept_request_id, bind_correlation, continue_trace, get_logger
 from gateway.body import RequestBody, is_declared
 from gateway.config import GatewayConfig
-from gateway.headers import answer_fields, request_fields
+from gateway.headers import answer_fields, origin_fields, request_fields
 from gateway.http1 import SWITCHING, ClientGone
 from gateway.paths import routable, split_target
 from gateway.problems import Fields, MethodNotAllowed, render, status_line
@@ -33,6 +33,9 @@ from gateway.upstream import Answer, Forwarded, Upstream
 
 CLIENT_SECONDS = 30.0
 """How long a client may take to accept what one write sends it."""
+SHARED_WITH_ORIGINS = "/api/v1/"
+"""What the pages of CORS_ORIGINS may read."""
+NOTHING: Fields = [("Content-Length", "0")]
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 Environ = dict[str, Any]
@@ -90,13 +93,14 @@ class Gateway:
         environ = request.environ
         if environ["REQUEST_METHOD"] not in METHODS:
             raise MethodNotAllowed(headers={"Allow": ", ".join(sorted(METHODS))})
-        if self._cors.is_preflight(environ):
-            return "204 No Content", self._cors.preflight_fields(environ), []
         path, target = split_target(environ.get("RAW_URI") or environ["PATH_INFO"])
+        request.is_shared = path.startswith(SHARED_WITH_ORIGINS)
         if environ["SERVER_PROTOCOL"] == "HTTP/1.1" and "HTTP_HOST" not in environ:
             raise BadRequest("HTTP/1.1 requests name their host.")
         route = self._table.find(routable(path))
         request.route = route.prefix if route else request.route
+        if self._cors.is_preflight(environ) and not (route and route.answers_origins):
+            return "204 No Content", self._cors.preflight_fields(environ) if request.is_shared else NOTHING, []
         if route is not None and route.takes_session:
             self._take_session(request, path)
         self._authorise(route.access if route else Access.PUBLIC, environ, path)
@@ -146,7 +150,12 @@ class Gateway:
         if request.portal is not None and _refuses_token(answer):
             answer.close()
             raise self._sessions.ended(request.portal, request.cookies)
-        return self._tunnelled(answer, environ) if answer.head.status == SWITCHING else self._passed_on(answer)
+        if answer.head.status == SWITCHING:
+            return self._tunnelled(answer, environ)
+        status, fields, blocks = self._passed_on(answer)
+        if route.answers_origins:
+            fields += origin_fields(answer.head.fields)
+        return status, fields, blocks
 
     def _forwarded(self, request: _Request, target: str, body: RequestBody) -> Forwarded:
         environ = request.environ
@@ -205,7 +214,8 @@ class Gateway:
             fields += request.cookies
         self._security.point_to_metadata(fields)
         self._security.add(fields)
-        self._cors.add(request.environ, fields)
+        if request.is_shared:
+            self._cors.add(request.environ, fields)
         if not request.is_local:
             request.record(int(status[:3]))
 
@@ -213,7 +223,7 @@ class Gateway:
 class _Request:
     """One request's identifiers, and what is noted about it at its end."""
 
-    __slots__ = ("cookies", "environ", "id", "is_local", "portal", "route", "started", "traceparent")
+    __slots__ = ("cookies", "environ", "id", "is_local", "is_shared", "portal", "route", "started", "traceparent")
 
     def __init__(self, environ: Environ) -> None:
         self.started = time.perf_counter()
@@ -222,6 +232,7 @@ class _Request:
         self.traceparent = continue_trace(environ.get("HTTP_TRACEPARENT"))
         self.route = "unmatched"
         self.is_local = False
+        self.is_shared = False
         self.cookies: Fields = []
         self.portal: Portal | None = None  # whose session it came with
         bind_correlation(self.id, self.traceparent)

@@ -46,7 +46,7 @@ class Takes(Enum):
 class Route:
     """Everything at and under `prefix`; a segment `*` stands for exactly one segment.
 
-    `upgrades`: a WebSocket may be asked for.
+    `upgrades`: a WebSocket may be asked for. `answers_origins`: the service says which origins' pages may read it.
     """
 
     prefix: str
@@ -54,6 +54,7 @@ class Route:
     access: Access
     takes: Takes = Takes.JSON
     upgrades: bool = False
+    answers_origins: bool = False
 
     @property
     def takes_session(self) -> bool:
@@ -62,17 +63,17 @@ class Route:
 
 
 ROUTES = (
-    Route("/.well-known/openid-configuration", "auth", Access.PUBLIC),
-    Route("/.well-known/oauth-authorization-server", "auth", Access.PUBLIC),
-    Route("/.well-known/oauth-protected-resource", "auth", Access.PUBLIC),
-    Route("/.well-known/jwks.json", "auth", Access.PUBLIC),
+    Route("/.well-known/openid-configuration", "auth", Access.PUBLIC, answers_origins=True),
+    Route("/.well-known/oauth-authorization-server", "auth", Access.PUBLIC, answers_origins=True),
+    Route("/.well-known/oauth-protected-resource", "auth", Access.PUBLIC, answers_origins=True),
+    Route("/.well-known/jwks.json", "auth", Access.PUBLIC, answers_origins=True),
     Route("/authorize", "auth", Access.PUBLIC),
-    Route("/token", "auth", Access.FOREIGN),
+    Route("/token", "auth", Access.FOREIGN, answers_origins=True),
     Route("/par", "auth", Access.FOREIGN),
     Route("/device_authorization", "auth", Access.FOREIGN),
-    Route("/revoke", "auth", Access.FOREIGN),
+    Route("/revoke", "auth", Access.FOREIGN, answers_origins=True),
     Route("/introspect", "auth", Access.FOREIGN),
-    Route("/userinfo", "auth", Access.PUBLIC),
+    Route("/userinfo", "auth", Access.FOREIGN, answers_origins=True),
     Route("/logout", "auth", Access.PUBLIC),
     Route("/account", "auth", Access.PUBLIC),
     Route("/api/v1/auth", "auth", Access.PUBLIC),

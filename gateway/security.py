@@ -60,7 +60,7 @@ class Cors:
         )
 
     def preflight_fields(self, environ: dict[str, Any]) -> Fields:
-        fields = [("Content-Length", "0")]
+        fields: Fields = [("Content-Length", "0")]
         if environ["HTTP_ORIGIN"] in self._origins:
             fields += [
                 ("Access-Control-Allow-Methods", _METHODS),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from auth_service.domain import families, keys, redirects, scopes
@@ -109,6 +110,16 @@ def find(session: Session, client_id: str) -> Client:
     if client is None:
         raise NotFound("There is no such client.")
     return client
+
+
+def is_origin_of_one(session: Session, origin: str) -> bool:
+    """Whether pages of this origin (RFC 6454 section 6.2) are a registered public client's: it comes back there."""
+    if not origin.startswith(("https://", "http://")) or origin.count("/") != 2 or "\0" in origin:
+        return False
+    uris = select(func.unnest(Client.redirect_uris).label("uri")).where(Client.token_endpoint_auth_method == PUBLIC)
+    uri = uris.subquery().c.uri
+    is_there = or_(uri == origin, *(uri.startswith(origin + end, autoescape=True) for end in "/?"))
+    return bool(session.scalar(select(exists().where(is_there))))
 
 
 def require_valid(metadata: Metadata, own_origin: str) -> None:

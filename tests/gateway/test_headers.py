@@ -102,3 +102,25 @@ def test_a_preflight_is_answered_here(gateway: RunningGateway, order: StandIn) -
     assert "Authorization" in allowed.fields["Access-Control-Allow-Headers"]
     assert not [name for name in refused.fields if name.startswith("Access-Control")]
     assert not order.seen
+
+
+PREFLIGHT = ("Access-Control-Request-Method: POST", "Access-Control-Request-Headers: content-type")
+TOLD = b"Access-Control-Allow-Origin: https://app.example\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n"
+
+
+@pytest.mark.parametrize("method", ["POST", "OPTIONS"])
+def test_at_oauth_endpoints_the_service_says_which_origins_may_read(gateway: RunningGateway, method: str) -> None:
+    gateway.services["auth"].on("/token", lambda exchange: exchange.answer(b"{}", fields=TOLD))
+    got = gateway.ask(method, "/token", "Origin: https://app.example", *PREFLIGHT, "Content-Length: 0").fields
+    assert got.get_all("Access-Control-Allow-Origin") == ["https://app.example"]
+    assert "Access-Control-Allow-Credentials" not in got
+    gateway.services["auth"].on("/token", lambda exchange: exchange.answer(b"{}"))
+    got = gateway.ask(method, "/token", f"Origin: {SHOP}", *PREFLIGHT, "Content-Length: 0").fields
+    assert not [name for name in got if name.startswith("Access-Control")]
+
+
+@pytest.mark.parametrize("target", ["/bff/session", "/health", "/authorize", "/par", "/", "/socket.io/"])
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+def test_what_is_not_the_api_is_read_by_no_other_origin(gateway: RunningGateway, method: str, target: str) -> None:
+    got = gateway.ask(method, target, f"Origin: {SHOP}", *PREFLIGHT).fields
+    assert not [name for name in got if name.startswith("Access-Control")]
