@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from environs import Env, ValidationError, validate
+from limits import RateLimitItem
 
 from common.config import Config, secret
 from gateway.body import Patience
-from gateway.routes import Takes
+from gateway.ratelimit import parsed_limits
+from gateway.routes import Limit, Takes
 from gateway.upstream import Timeouts
 
 KIBIBYTE = 1024
@@ -40,6 +42,9 @@ class GatewayConfig(Config):
     cors_origins: frozenset[str]
     trusted_proxies: tuple[Network, ...]
     timeouts: Timeouts
+    rate_limits: dict[Limit, RateLimitItem]
+    """Empty when nothing is limited."""
+    rate_limit_url: str = field(repr=False)
     session_keys: tuple[str, ...] = field(repr=False)
     portal_secrets: dict[str, str] = field(repr=False)
     """The secret of each portal's OAuth client, by the portal's name."""
@@ -84,12 +89,38 @@ class GatewayConfig(Config):
             "cors_origins": frozenset(env.list("CORS_ORIGINS", [], validate=_each(_check_origin)) or ()),
             "trusted_proxies": _networks(env),
             "timeouts": _timeouts(env),
+            "rate_limits": _rate_limits(env),
+            "rate_limit_url": _rate_limit_url(env),
             "session_keys": _session_keys(env),
             "portal_secrets": {
                 "shop": secret(env, "SHOP_CLIENT_SECRET"),
                 "admin": secret(env, "ADMINISTRATION_CLIENT_SECRET"),
             },
         }
+
+
+def _rate_limits(env: Env) -> dict[Limit, RateLimitItem]:
+    """RATE_LIMITS like `search=300/minute,writes=100/minute`: what is not named stays as it is usually."""
+    given: dict[str, str] | None = env.dict("RATE_LIMITS", {}, validate=_check_limits)
+    return parsed_limits(given or {}) if env.bool("RATE_LIMITS_ENABLED", True) else {}
+
+
+def _check_limits(given: dict[str, str]) -> None:
+    try:
+        parsed_limits(given)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
+def _rate_limit_url(env: Env) -> str:
+    if not secret(env, "RATE_LIMIT_URL", ""):
+        return ""
+    return str(env.str("RATE_LIMIT_URL", "", validate=_check_redis))
+
+
+def _check_redis(url: str) -> None:
+    if urlsplit(url).scheme not in ("redis", "rediss", "redis+unix"):
+        raise ValidationError("Not an address like redis://host:6379.")
 
 
 def _session_keys(env: Env) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from common.auth import Presented, TokenVerifier
+from common.auth import Presented, Principal, TokenVerifier
 from common.errors import BadRequest, DomainError, Unauthorized
 from common.metrics import observe_request
 from common.telemetry import accept_request_id, bind_correlation, continue_trace, get_logger
@@ -21,7 +21,8 @@ from gateway.headers import answer_fields, origin_fields, request_fields
 from gateway.http1 import SWITCHING, ClientGone
 from gateway.paths import routable, split_target
 from gateway.problems import Fields, MethodNotAllowed, render, status_line
-from gateway.routes import Access, Route, RouteTable
+from gateway.ratelimit import RateLimits, address_key
+from gateway.routes import LOCAL_LIMITS, Access, Limit, Route, RouteTable
 from gateway.security import Cors, SecurityHeaders
 from gateway.session import portals
 from gateway.session.cookies import keep_private
@@ -68,6 +69,7 @@ class Gateway:
         self._upstreams = upstreams
         self._local = local
         self._room = Room(config.bodies_limit)
+        self._limits = RateLimits(config.rate_limits, config.rate_limit_url) if config.rate_limits else None
         self._table = RouteTable()
         self._security = SecurityHeaders(config.public_url)
         self._cors = Cors(config.cors_origins)
@@ -103,7 +105,8 @@ class Gateway:
             return "204 No Content", self._cors.preflight_fields(environ) if request.is_shared else NOTHING, []
         if route is not None and route.takes_session:
             self._take_session(request, path)
-        self._authorise(route.access if route else Access.PUBLIC, environ, path)
+        limit = route.limit(environ["REQUEST_METHOD"]) if route else LOCAL_LIMITS.get(path)
+        self._let_in(request, route.access if route else Access.PUBLIC, path, limit)
         if route is None:
             return self._answer_locally(request)
         return self._forward(route, request, target)
@@ -127,14 +130,26 @@ class Gateway:
             environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
             request.portal = portal
 
-    def _authorise(self, access: Access, environ: Environ, path: str) -> None:
+    def _let_in(self, request: _Request, access: Access, path: str, limit: Limit | None) -> None:
+        """Raises Unauthorized, or TooManyRequests; who shows a bad token is counted by their address."""
+        principal = None
+        try:
+            principal = self._authorise(access, request.environ, path)
+        finally:
+            if limit is not None and self._limits is not None:
+                address = address_key(self._client_address(request.environ))
+                self._limits.count(limit, principal.subject if principal else address, request.told)
+
+    def _authorise(self, access: Access, environ: Environ, path: str) -> Principal | None:
         """Raises Unauthorized. The service will verify again, and knows about scopes."""
         if access is Access.FOREIGN:
-            return
+            return None
         method, url = environ["REQUEST_METHOD"], self._config.public_url + path
         presented = Presented(environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_DPOP"), method, url)
-        if self._verifier.authenticate(presented) is None and access.needs_token(method):
+        principal = self._verifier.authenticate(presented)
+        if principal is None and access.needs_token(method):
             raise Unauthorized("Sign in first.")
+        return principal
 
     def _forward(self, route: Route, request: _Request, target: str) -> tuple[str, Fields, Iterable[bytes]]:
         environ = request.environ
@@ -209,6 +224,7 @@ class Gateway:
 
     def _finish(self, request: _Request, status: str, fields: Fields) -> None:
         fields.append(("X-Request-ID", request.id))
+        fields += request.told
         if request.cookies:
             keep_private(fields)
             fields += request.cookies
@@ -223,7 +239,18 @@ class Gateway:
 class _Request:
     """One request's identifiers, and what is noted about it at its end."""
 
-    __slots__ = ("cookies", "environ", "id", "is_local", "is_shared", "portal", "route", "started", "traceparent")
+    __slots__ = (
+        "cookies",
+        "environ",
+        "id",
+        "is_local",
+        "is_shared",
+        "portal",
+        "route",
+        "started",
+        "told",
+        "traceparent",
+    )
 
     def __init__(self, environ: Environ) -> None:
         self.started = time.perf_counter()
@@ -233,6 +260,7 @@ class _Request:
         self.route = "unmatched"
         self.is_local = False
         self.is_shared = False
+        self.told: Fields = []
         self.cookies: Fields = []
         self.portal: Portal | None = None  # whose session it came with
         bind_correlation(self.id, self.traceparent)

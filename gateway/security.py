@@ -14,8 +14,8 @@ _REQUEST_FIELDS = (
     "traceparent, tracestate"
 )
 _ANSWER_FIELDS = (
-    "ETag, Idempotency-Replayed, Link, Location, Retry-After, WWW-Authenticate, X-Request-ID, Content-Disposition, "
-    "DPoP-Nonce"
+    "ETag, Idempotency-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, "
+    "X-Request-ID, Content-Disposition, DPoP-Nonce"
 )
 _TOKEN_SCHEMES = ("Bearer ", "DPoP ")
 

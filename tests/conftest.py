@@ -28,10 +28,16 @@ def admin_database_url(postgres_url: str) -> Iterator[str]:
         yield url
 
 
+SERVERS = {"rabbitmq": ("TEST_EVENT_BUS_URL", "amqp"), "redis": ("TEST_REDIS_URL", "redis")}
+"""By the marker of the tests that need one: the variable that names it, and how its address begins."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where no broker is offered, what needs one is not part of the run."""
-    if os.environ.get("TEST_EVENT_BUS_URL", "").startswith("amqp"):
-        return
-    without = [item for item in items if item.get_closest_marker("rabbitmq")]
-    config.hook.pytest_deselected(items=without)
-    items[:] = [item for item in items if item not in without]
+    """Where a server is not offered, what needs it is not part of the run."""
+    absent = [
+        name for name, (variable, scheme) in SERVERS.items() if not os.environ.get(variable, "").startswith(scheme)
+    ]
+    without = [item for item in items if any(item.get_closest_marker(name) for name in absent)]
+    if without:
+        config.hook.pytest_deselected(items=without)
+        items[:] = [item for item in items if item not in without]

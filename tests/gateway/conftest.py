@@ -61,7 +61,7 @@ def running_gateway(services: dict[str, StandIn], **environment: str) -> Iterato
     urls = {f"{name.upper()}_URL": service.url for name, service in services.items()}
     urls |= {"ORDER_STREAM_URL": services["order"].url} if "order" in services else {}
     settings = {"PORT": str(port), "METRICS_PORT": str(metrics_port), "PUBLIC_URL": ISSUER, "LOG_LEVEL": "ERROR"}
-    settings |= GATEWAY_SECRETS
+    settings |= GATEWAY_SECRETS | {"RATE_LIMITS_ENABLED": "false"}
     settings |= {"BODY_LIMIT": str(BODY_LIMIT), "FILE_LIMIT": str(BODY_LIMIT), "FILES_LIMIT": str(FILES_LIMIT)}
     settings |= {"CORS_ORIGINS": SHOP, "PYTHONPATH": str(ROOT)}
     settings |= {"UPSTREAM_ANSWER_SECONDS": str(ANSWER_SECONDS), "UPSTREAM_CONNECT_SECONDS": "0.5"}

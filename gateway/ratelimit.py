@@ -1,0 +1,141 @@
+"""How often somebody may ask: counted by class, for a person or else an address, in windows of fixed length.
+
+The answer tells how much is left (draft-ietf-httpapi-ratelimit-headers). A storage that is away limits nobody: the
+store would rather be asked too often than not be open.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+
+import redis
+from limits import RateLimitItem, parse
+from limits.storage import MemoryStorage, RedisStorage
+from prometheus_client import Counter, Gauge
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from common.errors import TooManyRequests
+from common.telemetry import get_logger
+from gateway.problems import Fields
+from gateway.routes import Limit
+
+STORAGE_SECONDS = 0.25
+PAUSE_SECONDS = 2.0
+"""For how long a storage that failed is not asked again."""
+PURGE_SECONDS = 10.0
+PREFIX = "bookstore"
+
+REFUSED = Counter("rate_limited_total", "Requests that were answered 429", ["limit"])
+STORAGE_UP = Gauge("rate_limit_storage_up", "0 while requests are not counted since the storage is away, else 1")
+
+log = get_logger(__name__)
+
+
+class Memory(MemoryStorage):
+    """Of this process. Looks for what has expired now and then: every hundredth of a second, as its parent does, a
+    hundred thousand addresses cost more than all the rest of a request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._purge_at = 0.0
+
+    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        """The count with this request; nothing in here gives way to another greenlet."""
+        now = time.time()
+        if now >= self._purge_at:
+            self._purge(now)
+        if self.expirations.setdefault(key, now + expiry) <= now:
+            self.storage[key], self.expirations[key] = 0, now + expiry
+        self.storage[key] += amount
+        return self.storage[key]
+
+    def _purge(self, now: float) -> None:
+        self._purge_at = now + PURGE_SECONDS
+        for key in [key for key, until in self.expirations.items() if until <= now]:
+            del self.storage[key], self.expirations[key]
+
+
+class RateLimits:
+    """`url` names a Redis that replicas share; without one, each process counts for itself."""
+
+    def __init__(self, limits: Mapping[Limit, RateLimitItem], url: str = "") -> None:
+        self._storage: Memory | RedisStorage = Memory() if not url else _redis(url)
+        self._limits = dict(limits)
+        self._policies = {
+            limit: f'"{limit.value}";q={item.amount};w={item.get_expiry()}' for limit, item in limits.items()
+        }
+        self._ask_again_at = 0.0
+        self._is_away = False
+        STORAGE_UP.set(1)
+
+    def count(self, limit: Limit, who: str, told: Fields) -> None:
+        """Count one request of this class. Raises TooManyRequests; `told` is given the fields for the answer."""
+        item, now = self._limits[limit], time.time()
+        seconds = item.get_expiry()
+        window, into = divmod(now, seconds)
+        count = self._increment(f"{PREFIX}/{limit.value}/{who}/{int(window)}", seconds)
+        if count is None:
+            return
+        left, resets_in = max(0, item.amount - count), max(1, int(seconds - into + 0.999))
+        told += [
+            ("RateLimit-Policy", self._policies[limit]),
+            ("RateLimit", f'"{limit.value}";r={left};t={resets_in}'),
+        ]
+        if count > item.amount:
+            REFUSED.labels(limit.value).inc()
+            raise TooManyRequests("You have sent too many requests; wait a moment.", retry_after=resets_in)
+
+    def _increment(self, key: str, seconds: int) -> int | None:
+        """The count, or None while nothing can be counted."""
+        if self._is_away:
+            if time.monotonic() < self._ask_again_at:
+                return None
+            self._ask_again_at = time.monotonic() + PAUSE_SECONDS  # one request finds out, nobody else waits
+        try:
+            count = self._storage.incr(key, seconds)
+        except redis.RedisError as error:
+            self._note_away(error)
+            return None
+        if self._is_away:
+            self._is_away = False
+            STORAGE_UP.set(1)
+            log.info("rate_limits_counted_again")
+        return count
+
+    def _note_away(self, error: Exception) -> None:
+        self._ask_again_at = time.monotonic() + PAUSE_SECONDS
+        if not self._is_away:
+            self._is_away = True
+            STORAGE_UP.set(0)
+            log.warning("rate_limits_not_counted", error=type(error).__name__)
+
+
+def _redis(url: str) -> RedisStorage:
+    patience = {"socket_connect_timeout": STORAGE_SECONDS, "socket_timeout": STORAGE_SECONDS}
+    return RedisStorage(url, retry=Retry(NoBackoff(), 0), **patience)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=4096)
+def address_key(address: str) -> str:
+    """Whom an address stands for: with IPv6 somebody has a whole /64."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
+
+
+def parsed_limits(overrides: Mapping[str, str]) -> dict[Limit, RateLimitItem]:
+    """The usual limits with these in place of some, each like `600/minute`. Raises ValueError."""
+    known = {limit.value for limit in Limit}
+    if unknown := sorted(overrides.keys() - known):
+        raise ValueError(f"There is no limit {', '.join(unknown)}.")
+    return {limit: parse(overrides.get(limit.value, limit.usual)) for limit in Limit}
