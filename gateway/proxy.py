@@ -34,8 +34,8 @@ from gateway.upstream import Answer, Forwarded, Upstream
 
 CLIENT_SECONDS = 30.0
 """How long a client may take to accept what one write sends it."""
-SHARED_WITH_ORIGINS = "/api/v1/"
-"""What the pages of CORS_ORIGINS may read."""
+SHARED_WITH_ORIGINS = "/api/"
+"""What the pages of CORS_ORIGINS may read: the API and its documents."""
 NOTHING: Fields = [("Content-Length", "0")]
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
