@@ -31,7 +31,10 @@ _LIVE_CHANNELS: dict[str, Any] = {
     "live.events": {
         "address": "/api/v1/orders/events",
         "description": "Server-Sent Events. The cursor is the event's id, to come back with as Last-Event-ID.",
-        "messages": {"order_update": {"$ref": "#/components/messages/live.order_update"}},
+        "messages": {
+            "order_update": {"$ref": "#/components/messages/live.order_update"},
+            "closed": {"$ref": "#/components/messages/live.closed"},
+        },
     },
     "live.socketio": {
         "address": "/socket.io/",
@@ -42,6 +45,7 @@ _LIVE_CHANNELS: dict[str, Any] = {
         "messages": {
             "order_update": {"$ref": "#/components/messages/live.order_update"},
             "order_cursor": {"$ref": "#/components/messages/live.order_cursor"},
+            "closed": {"$ref": "#/components/messages/live.closed"},
         },
     },
 }
@@ -64,6 +68,13 @@ _LIVE_MESSAGES: dict[str, Any] = {
         "contentType": "application/json",
         "payload": {"$ref": "#/components/schemas/live.OrderCursor"},
     },
+    "live.closed": {
+        "name": "closed",
+        "title": "Closed",
+        "summary": "This stream was the oldest of too many and ends; one that comes again pushes out the next.",
+        "contentType": "application/json",
+        "payload": {"$ref": "#/components/schemas/live.Closed"},
+    },
 }
 _CURSOR = {"type": "string", "description": "Opaque: sent as `last_event_id`, updates go on after it."}
 _LIVE_SCHEMAS: dict[str, Any] = {
@@ -77,6 +88,11 @@ _LIVE_SCHEMAS: dict[str, Any] = {
             "at": {"type": "string", "format": "date-time"},
             "cursor": _CURSOR,
         },
+    },
+    "live.Closed": {
+        "type": "object",
+        "required": ["code", "detail"],
+        "properties": {"code": {"type": "string", "enum": ["too_many_streams"]}, "detail": {"type": "string"}},
     },
     "live.OrderCursor": {"type": "object", "required": ["cursor"], "properties": {"cursor": _CURSOR}},
 }

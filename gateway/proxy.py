@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from common.addresses import network_of
 from common.auth import Presented, Principal, TokenVerifier
 from common.errors import BadRequest, DomainError, Unauthorized
 from common.metrics import observe_request
@@ -21,7 +22,7 @@ from gateway.headers import answer_fields, origin_fields, request_fields
 from gateway.http1 import SWITCHING, ClientGone
 from gateway.paths import routable, split_target
 from gateway.problems import Fields, MethodNotAllowed, render, status_line
-from gateway.ratelimit import RateLimits, address_key
+from gateway.ratelimit import RateLimits
 from gateway.routes import LOCAL_LIMITS, Access, Limit, Route, RouteTable
 from gateway.security import Cors, SecurityHeaders
 from gateway.session import portals
@@ -137,7 +138,7 @@ class Gateway:
             principal = self._authorise(access, request.environ, path)
         finally:
             if limit is not None and self._limits is not None:
-                address = address_key(self._client_address(request.environ))
+                address = network_of(self._client_address(request.environ))
                 self._limits.count(limit, principal.subject if principal else address, request.told)
 
     def _authorise(self, access: Access, environ: Environ, path: str) -> Principal | None:

@@ -6,10 +6,8 @@ store would rather be asked too often than not be open.
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Mapping
-from functools import lru_cache
 
 import redis
 from limits import RateLimitItem, parse
@@ -117,20 +115,6 @@ class RateLimits:
 def _redis(url: str) -> RedisStorage:
     patience = {"socket_connect_timeout": STORAGE_SECONDS, "socket_timeout": STORAGE_SECONDS}
     return RedisStorage(url, retry=Retry(NoBackoff(), 0), **patience)  # type: ignore[arg-type]
-
-
-@lru_cache(maxsize=4096)
-def address_key(address: str) -> str:
-    """Whom an address stands for: with IPv6 somebody has a whole /64."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return address
-    if parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
 def parsed_limits(overrides: Mapping[str, str]) -> dict[Limit, RateLimitItem]:

@@ -27,7 +27,7 @@ from order_service.api import (
 from order_service.config import OrderConfig
 from order_service.decisions import DecisionWaiter
 from order_service.payments import open_provider
-from order_service.updates import UpdateStreams
+from order_service.updates import Crowd, UpdateStreams
 
 
 def create_app(config: OrderConfig, keys: KeySource | None = None) -> Flask:
@@ -39,6 +39,7 @@ def create_app(config: OrderConfig, keys: KeySource | None = None) -> Flask:
     database = app.extensions["database"]
     app.extensions["catalog"] = ServiceClient(config, config.catalog_url, scope="replicas:read")
     app.extensions["decisions"] = DecisionWaiter(database)
-    app.extensions["updates"] = UpdateStreams(database, config.stream_heartbeat)
+    crowd = Crowd(config.streams_per_person, config.streams_per_address)
+    app.extensions["updates"] = UpdateStreams(database, config.stream_heartbeat, crowd)
     app.extensions["payment_provider"] = open_provider(config, database)
     return app

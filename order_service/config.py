@@ -29,6 +29,8 @@ class OrderConfig(ServiceConfig):
     redrive_after: timedelta
     invoice_seller: str
     stream_heartbeat: float
+    streams_per_person: int
+    streams_per_address: int
 
     @classmethod
     def read(cls, env: Env) -> dict[str, Any]:
@@ -52,8 +54,17 @@ class OrderConfig(ServiceConfig):
             "decision_ttl": timedelta(seconds=env.int("ORDER_DECISION_TTL", 900, validate=positive) or 0),
             "redrive_after": timedelta(seconds=env.int("ORDER_REDRIVE_AFTER", 120, validate=positive) or 0),
             "stream_heartbeat": env.float("STREAM_HEARTBEAT", 15.0, validate=validate.Range(min=0.05, max=60)),
+            **_stream_limits(env),
             "invoice_seller": str(env.str("INVOICE_SELLER", "Bookstore")).replace("\\n", "\n"),
         }
+
+
+def _stream_limits(env: Env) -> dict[str, int]:
+    """How many live streams a process keeps open; 0 is no limit."""
+    limited = env.bool("RATE_LIMITS_ENABLED", True)
+    usual = {"streams_per_person": 5, "streams_per_address": 20}
+    given = {name: env.int(name.upper(), most, validate=validate.Range(min=0)) or 0 for name, most in usual.items()}
+    return given if limited else dict.fromkeys(usual, 0)
 
 
 def _provider(env: Env, *, is_production: bool) -> str | None:

@@ -20,14 +20,15 @@ from flask import Flask
 from socketio.exceptions import ConnectionRefusedError as Refused
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from wsproto.frame_protocol import CloseReason
 
 from common.auth import Presented, Principal, TokenVerifier, require
 from common.errors import Conflict, DomainError, Invalid, Unauthorized, Unavailable
 from common.metrics import observe_request
 from common.telemetry import accept_request_id, bind_correlation, continue_trace, get_logger
-from order_service.api.updates import EVENT, told
+from order_service.api.updates import CLOSED_EVENT, EVENT, came_from, farewell, told
 from order_service.domain.updates import Cursor
-from order_service.updates import UpdateStreams
+from order_service.updates import Listener, UpdateStreams
 from order_service.websocket import NoWebSocket, WebSocket
 
 PATH = "/socket.io/"
@@ -119,7 +120,8 @@ class LiveSockets:
         except DomainError as error:
             raise Refused(error.detail or error.code, error.as_problem()) from None
         self._know(websocket)
-        gevent.spawn(self._follow, sid, websocket, bearer, after)  # runs once the client was told that it is connected
+        listener = Listener(bearer.user_id, came_from(environ), partial(self._goes_on, websocket, bearer))
+        gevent.spawn(self._follow, sid, websocket, listener, after)  # once the client knows that it is in
 
     def _admit(self, environ: Environ, auth: dict[str, Any]) -> tuple[Principal, Cursor]:
         bearer = self._verifier.authenticate(self._presented(environ, auth.get("token")))
@@ -145,15 +147,17 @@ class LiveSockets:
         except (DBAPIError, PoolTimeout):
             raise Unavailable("The database cannot be reached; try again.") from None
 
-    def _follow(self, sid: str, websocket: WebSocket, bearer: Principal, after: Cursor) -> None:
+    def _follow(self, sid: str, websocket: WebSocket, listener: Listener, after: Cursor) -> None:
         """Begins with where the client is, so that it can come back though it has seen no update yet."""
         self._server.emit(CURSOR_EVENT, {"cursor": str(after)}, to=sid)
         try:
-            for batch in self._streams.follow(bearer.user_id, after, partial(self._goes_on, websocket, bearer)):
+            for batch in self._streams.follow(listener, after):
                 for update in batch:
                     self._server.emit(EVENT, told(update), to=sid)
+            if listener.closed_because:
+                self._server.emit(CLOSED_EVENT, farewell(listener.closed_because), to=sid)
         finally:
-            websocket.close()
+            websocket.close(CloseReason.POLICY_VIOLATION if listener.closed_because else CloseReason.GOING_AWAY)
 
     def _goes_on(self, websocket: WebSocket, bearer: Principal) -> bool:
         return websocket.is_open and self._verifier.still_holds(bearer)

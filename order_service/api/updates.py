@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from typing import Any
 
 from flask import Blueprint, Response, current_app, json, request
 
 from common.api import returns
 from common.auth import TokenVerifier, current_user, requires_user
 from order_service.domain.updates import Cursor, Update
-from order_service.updates import UpdateStreams
+from order_service.updates import Listener, UpdateStreams
 
 api = Blueprint("updates", __name__, url_prefix="/api/v1/orders")
 
 RETRY_MILLISECONDS = 2000
+RETRY_CLOSED_MILLISECONDS = 60_000
+"""For a client that does not heed the reason: it would push out the next one's stream at once."""
 EVENT = "order_update"
+CLOSED_EVENT = "closed"
 
 
 @api.get("/events")
@@ -28,16 +32,20 @@ def follow_orders() -> Response:
     last = request.headers.get("Last-Event-ID")
     after = streams.begin(Cursor.parse(last) if last else None)
     verifier: TokenVerifier = current_app.extensions["token_verifier"]
-    batches = streams.follow(bearer.user_id, after, partial(verifier.still_holds, bearer))
+    listener = Listener(bearer.user_id, came_from(request.environ), partial(verifier.still_holds, bearer))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Response(_events(after, batches), content_type="text/event-stream", headers=headers)
+    events = _events(after, listener, streams.follow(listener, after))
+    return Response(events, content_type="text/event-stream", headers=headers)
 
 
-def _events(after: Cursor, batches: Iterable[tuple[Update, ...]]) -> Iterator[str]:
+def _events(after: Cursor, listener: Listener, batches: Iterable[tuple[Update, ...]]) -> Iterator[str]:
     """Begins with where the stream is, so that one that breaks before its first event can be taken up again."""
     yield f"retry: {RETRY_MILLISECONDS}\nid: {after}\n\n"
     for batch in batches:
         yield "".join(map(_event, batch)) or ": \n\n"
+    if listener.closed_because:
+        said = json.dumps(farewell(listener.closed_because))
+        yield f"retry: {RETRY_CLOSED_MILLISECONDS}\nevent: {CLOSED_EVENT}\ndata: {said}\n\n"
 
 
 def _event(update: Update) -> str:
@@ -53,3 +61,13 @@ def told(update: Update) -> dict[str, str]:
         "at": update.at.isoformat(),
         "cursor": str(update.cursor),
     }
+
+
+def farewell(code: str) -> dict[str, str]:
+    """What clients are told when their stream ends for a reason, and coming again would be of no use."""
+    return {"code": code, "detail": "You follow your orders in too many places; this was the oldest of them."}
+
+
+def came_from(environ: dict[str, Any]) -> str:
+    """The client's address, as the gateway tells it."""
+    return str(environ.get("HTTP_X_FORWARDED_FOR") or environ.get("REMOTE_ADDR", ""))

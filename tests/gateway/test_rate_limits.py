@@ -12,9 +12,10 @@ from uuid import uuid4
 import pytest
 from prometheus_client import REGISTRY
 
+from common.addresses import network_of
 from common.errors import TooManyRequests
 from devstack.tcp_proxy import TcpProxy
-from gateway.ratelimit import RateLimits, address_key, parsed_limits
+from gateway.ratelimit import RateLimits, parsed_limits
 from gateway.routes import Limit, RouteTable
 from tests.gateway.conftest import RunningGateway, running_gateway, stand_ins
 from tests.gateway.standin import closed_port
@@ -68,7 +69,7 @@ def test_bad_tokens_are_counted_by_address(limited: RunningGateway) -> None:
 def test_a_network_of_ipv6_is_one_address(limited: RunningGateway) -> None:
     assert [ask(limited, f"2001:db8::{n}").status for n in range(1, 6)] == [200] * 4 + [429]
     assert ask(limited, "2001:db8:0:1::1").status == 200
-    assert address_key("::ffff:192.0.2.1") == address_key("192.0.2.1")
+    assert network_of("::ffff:192.0.2.1") == network_of("192.0.2.1")
 
 
 def test_an_address_is_believed_from_trusted_proxies_only() -> None:
