@@ -44,6 +44,7 @@ class User(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     username: Mapped[str] = mapped_column(Text)
     username_key: Mapped[str] = mapped_column(Text, unique=True)
+    username_skeleton: Mapped[str] = mapped_column(Text, index=True, server_default="")
     email: Mapped[str] = mapped_column(Text)
     email_key: Mapped[str] = mapped_column(Text, unique=True)
     password_hash: Mapped[str | None] = mapped_column(Text)

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from flask import Response, request
 from sqlalchemy.orm import Session
 
-from auth_service.api import browser
+from auth_service.api import browser, devices
 from auth_service.api.authority import authority, client_address, user_agent
 from auth_service.domain import accounts, letters, second_factor, sessions, tickets
 from auth_service.models import SignInSession, Ticket, User
@@ -78,6 +78,7 @@ def let_in(on: Session, user: User, return_to: str, amr: Collection[str]) -> Res
     )
     response = browser.see_other(return_to)
     browser.remember(response, cookie)
+    devices.remember(response, user.id)
     return response
 
 

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from auth_service.api import devices
 from auth_service.api.authority import authority, client_address
 from auth_service.domain import accounts, letters, passwords, recovery, second_factor, sign_in, throttle
 from auth_service.domain.second_factor import Shown
 from auth_service.models import User
 from common.db import end_request_session, session, transaction
+from common.errors import Conflict
 
 
 def register(*, username: str, email: str, password: str) -> User:
     """Raises Invalid, UsernameTaken, EmailTaken, or TooManyRequests."""
     accounts.require_acceptable(username=username, email=email, password=password)
     _count(throttle.REGISTRATION)
-    accounts.require_free(session, username, email)
+    _require_free(username, email)
     end_request_session(commit=True)
     password_hash = passwords.hash_password(password)
     user = accounts.create(session, username=username, email=email, password_hash=password_hash)
@@ -35,7 +37,9 @@ def with_password(identifier: str, password: str) -> User:
 def with_password_and_code(identifier: str, password: str, code: str | None) -> tuple[User, Shown | None]:
     """As with_password, and the code ready to be checked."""
     throttled = authority.config.rate_limits_enabled
-    attempt = sign_in.begin(session, identifier=identifier, address=client_address(), throttled=throttled)
+    attempt = sign_in.begin(
+        session, identifier=identifier, address=client_address(), throttled=throttled, known=devices.known
+    )
     end_request_session(commit=True)
     proof = sign_in.prove(attempt, password)
     ready = second_factor.shown(attempt.user_id, code) if code and attempt.user_id and proof.is_right else None
@@ -69,8 +73,17 @@ def ask_for_reset(email: str) -> None:
     recovery.ask(session, email)
 
 
-def _count(kind: str) -> None:
+def _require_free(username: str, email: str) -> None:
+    """Raises UsernameTaken or EmailTaken; after some of them TooManyRequests, so that nobody lists who is here."""
+    try:
+        accounts.require_free(session, username, email)
+    except Conflict:
+        _count(throttle.TAKEN, most=throttle.MOST_TAKEN)
+        raise
+
+
+def _count(kind: str, *, most: int | None = None) -> None:
     """One more from this address, whatever becomes of it. Raises TooManyRequests."""
     if authority.config.rate_limits_enabled:
         with transaction() as opened:
-            throttle.count_request(opened, kind, client_address())
+            throttle.count_request(opened, kind, client_address(), most=most)

@@ -6,11 +6,11 @@ import re
 import unicodedata
 from uuid import UUID
 
-from sqlalchemy import or_, select, true
+from sqlalchemy import false, or_, select, true
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from auth_service.domain import passwords
+from auth_service.domain import addresses, names, passwords
 from auth_service.domain.passwords import weakness
 from auth_service.models import User
 from common.errors import Conflict, Invalid, Unauthorized
@@ -19,8 +19,6 @@ from common.ids import new_id
 from common.outbox import record
 
 _USERNAME = re.compile(r"[\w.'+-]{2,64}")
-_EMAIL = re.compile(r"[^\s@\"(),:;<>\[\]\\]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W_][\w-]{0,61}[^\W_]")
-MAX_EMAIL = 254
 
 
 class UsernameTaken(Conflict):
@@ -48,13 +46,7 @@ def username_problem(username: str) -> str | None:
         return "must not contain @"
     if not _USERNAME.fullmatch(unicodedata.normalize("NFKC", username)):
         return "must have 2 to 64 letters, digits or . _ - + '"
-    return None
-
-
-def email_problem(email: str) -> str | None:
-    if len(email) > MAX_EMAIL or not _EMAIL.fullmatch(unicodedata.normalize("NFKC", email)):
-        return "must look like name@example.com"
-    return None
+    return names.problem(unicodedata.normalize("NFKC", username))
 
 
 def register(
@@ -71,7 +63,7 @@ def require_acceptable(*, username: str, email: str, password: str) -> None:
     """Raises Invalid with every field in error."""
     _require_valid(
         username=username_problem(username),
-        email=email_problem(email),
+        email=addresses.problem(email),
         password=weakness(password, username, email, email.partition("@")[0]),
     )
 
@@ -94,16 +86,16 @@ def create(
 
 def register_without_password(session: Session, *, username: str, email: str) -> User:
     """An account whose address another provider vouches for. Raises as `register` does."""
-    _require_valid(username=username_problem(username), email=email_problem(email))
+    _require_valid(username=username_problem(username), email=addresses.problem(email))
     require_free(session, username, email)
     return create(session, username=username, email=email, password_hash=None, email_verified=True)
 
 
 def rename(session: Session, user: User, *, username: str, email: str) -> None:
     """Change what an account is called. Raises Invalid, UsernameTaken or EmailTaken."""
-    _require_valid(username=username_problem(username), email=email_problem(email))
+    _require_valid(username=username_problem(username), email=addresses.problem(email))
     require_free(session, username, email, but=user)
-    if name_key(email) != user.email_key:
+    if addresses.key(email) != user.email_key:
         user.email_verified = False
     _name(session, user, username, email)
     record(session, UserUpdated(user_id=user.id, username=user.username, email=user.email, role=user.role))
@@ -111,8 +103,10 @@ def rename(session: Session, user: User, *, username: str, email: str) -> None:
 
 def find(session: Session, identifier: str) -> User | None:
     """By username or mail address. Usernames have no @, so that one is never mistaken for the other."""
-    column = User.email_key if "@" in identifier else User.username_key
-    return session.scalar(select(User).where(column == name_key(identifier)))
+    is_it = (
+        User.email_key == addresses.key(identifier) if "@" in identifier else User.username_key == name_key(identifier)
+    )
+    return session.scalar(select(User).where(is_it))
 
 
 def active(session: Session, user_id: UUID, *, to_change: bool = False) -> User | None:
@@ -132,7 +126,8 @@ def _name(session: Session, user: User, username: str, email: str) -> None:
     try:
         with session.begin_nested():
             user.username, user.username_key = unicodedata.normalize("NFKC", username), name_key(username)
-            user.email, user.email_key = unicodedata.normalize("NFKC", email), name_key(email)
+            user.username_skeleton = names.skeleton(username)
+            user.email, user.email_key = addresses.normal(email), addresses.key(email)
             session.add(user)
     except IntegrityError:
         require_free(session, username, email, but=user)
@@ -147,11 +142,14 @@ def _require_valid(**problems: str | None) -> None:
 
 def require_free(session: Session, username: str, email: str, *, but: User | None = None) -> None:
     """Raises UsernameTaken or EmailTaken."""
-    keys = name_key(username), name_key(email)
-    same = or_(User.username_key == keys[0], User.email_key == keys[1])
+    keys = name_key(username), addresses.key(email)
+    keeps_name = but is not None and but.username_key == keys[0]
+    look = names.skeleton(username)
+    alike = false() if keeps_name else User.username_skeleton == look
+    same = or_(User.username_key == keys[0], alike, User.email_key == keys[1])
     others = User.id != but.id if but is not None else true()
-    taken = session.execute(select(User.username_key, User.email_key).where(same, others)).all()
-    if any(row.username_key == keys[0] for row in taken):
-        raise UsernameTaken("This username is taken.")
+    taken = session.execute(select(User.username_key, User.username_skeleton).where(same, others)).all()
+    if not keeps_name and any(keys[0] == row.username_key or look == row.username_skeleton for row in taken):
+        raise UsernameTaken("This username is taken, or looks like one that is.")
     if taken:
         raise EmailTaken("This mail address is registered already.")

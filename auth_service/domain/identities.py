@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from auth_service.domain import accounts, letters, passkeys
+from auth_service.domain import accounts, addresses, letters, passkeys
 from auth_service.models import Identity, User
 from common.db import utcnow
 from common.errors import Conflict, Forbidden, NotFound
@@ -97,7 +97,7 @@ def unlink(session: Session, user: User, provider: str, subject: str) -> None:
 
 
 def _register(session: Session, who: Foreign) -> User:
-    if not who.email or not who.email_verified or accounts.email_problem(who.email):
+    if not who.email_verified or not _is_good(who.email):
         raise AddressUnverified(
             f"{NAMES[who.provider]} did not give us a verified mail address. Create an account here."
         )
@@ -109,6 +109,11 @@ def _register(session: Session, who: Foreign) -> User:
     user = accounts.register_without_password(session, username=_free_username(session, who), email=who.email)
     link(session, user, who)
     return user
+
+
+def _is_good(email: str) -> bool:
+    """An address of which what we keep is what the provider vouches for, and not another form of it."""
+    return addresses.problem(email) is None and addresses.is_vouched_for(addresses.normal(email), email)
 
 
 def _free_username(session: Session, who: Foreign) -> str:

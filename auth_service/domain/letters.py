@@ -49,7 +49,7 @@ def _of(user: User) -> str:
 
 def ask_to_verify(session: Session, user: User, url: str) -> None:
     """Mail the link that proves whose the address is; not more often than a person needs it."""
-    counted = throttle.guesses("verification mail", user.email_key)
+    counted = throttle.mails("verification mail", str(user.id), user.email_key)
     if user.email_verified or throttle.is_used_up(session, counted):
         return
     throttle.count_failure(session, counted)

@@ -13,8 +13,7 @@ from uuid import UUID
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from auth_service.domain import accounts, letters, passwords, sessions, throttle, tickets
-from auth_service.domain.accounts import name_key
+from auth_service.domain import accounts, addresses, letters, passwords, sessions, throttle, tickets
 from auth_service.models import Ticket, TokenFamily, User
 from common.errors import Forbidden, Invalid
 
@@ -44,7 +43,7 @@ def ask(session: Session, email: str) -> None:
 
     so it takes the same time whether there is an account or not.
     """
-    tickets.issue(session, tickets.RESET_ASKED, life=ASKED_LIFE, email_key=name_key(email))
+    tickets.issue(session, tickets.RESET_ASKED, life=ASKED_LIFE, email_key=addresses.key(email))
 
 
 def send_links(session: Session, url: str) -> int:
@@ -63,8 +62,10 @@ def send_links(session: Session, url: str) -> int:
 
 def _send_link(session: Session, email_key: str, url: str) -> None:
     user = session.scalar(select(User).where(User.email_key == email_key, User.is_active))
-    counted = throttle.guesses("reset mail", email_key)
-    if user is None or throttle.is_used_up(session, counted):
+    if user is None:
+        return
+    counted = throttle.mails("reset mail", str(user.id), email_key)
+    if throttle.is_used_up(session, counted):
         return
     throttle.count_failure(session, counted)
     token = tickets.issue(session, tickets.RESET_PASSWORD, user_id=user.id, life=RESET_LIFE, email_key=user.email_key)

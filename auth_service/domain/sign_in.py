@@ -6,7 +6,7 @@ it may have been deactivated, or have got another role or password.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -39,11 +39,14 @@ class Proof:
     renewed: str | None = None
 
 
-def begin(session: Session, *, identifier: str, address: str, throttled: bool) -> Attempt:
-    """Raises SignInThrottled."""
-    counters = throttle.counters(identifier, address) if throttled else ()
-    throttle.require_patience(session, counters)
+def begin(
+    session: Session, *, identifier: str, address: str, throttled: bool, known: Callable[[UUID], str | None]
+) -> Attempt:
+    """`known` tells which device of the account's owner it is, if it is one. Raises SignInThrottled."""
     user = accounts.find(session, identifier)
+    account, device = (str(user.id), known(user.id)) if user else (accounts.name_key(identifier), None)
+    counters = throttle.counters(account, address, device) if throttled else ()
+    throttle.require_patience(session, counters)
     return Attempt(user.id, user.password_hash, counters) if user else Attempt(None, None, counters)
 
 

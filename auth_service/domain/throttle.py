@@ -1,9 +1,13 @@
 """Slowing down the guessing of passwords, and what would fill the store: counted in the database, for all processes.
 
-Failed sign-ins count by account name from one address, by name alone, and by address alone. Alone, a name bears many
+Failed sign-ins count by account from one address, by account alone, and by address alone. Alone, an account bears many
 more: its owner is let in although somebody elsewhere fails with it, and guesses from everywhere have an end all the
-same. The name counts whether it exists or not, so that the answer tells nobody. Sign-ins that succeed are not counted,
-so that many people behind one address, or one person with many devices, are let in.
+same. An account has one count, by whatever name it is called; a name that nobody has counts as well, so that the answer
+tells nobody. A browser in which somebody has signed in to the account before has a count of its own, and so is let in
+while others guess. Sign-ins that succeed are not counted, so that many people behind one address, or one person with
+many devices, are let in.
+
+Somebody with IPv6 has a whole network: a /64 counts as one address, and a /48 bears a few times as much.
 """
 
 from __future__ import annotations
@@ -13,12 +17,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import ip_address, ip_network
 
 from sqlalchemy import ColumnElement, case, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from auth_service.domain.accounts import name_key
 from auth_service.models import FailedSignIns
 from common.db import utcnow
 from common.errors import TooManyRequests
@@ -29,7 +33,12 @@ MOST_PER_ACCOUNT_ANYWHERE = 50
 MOST_PER_ADDRESS = 60
 MOST_REQUESTS = 200
 """Of one kind from one address, behind which there may be a whole school."""
+MOST_TAKEN = 10
+"""Registrations from one address that found a name or an address taken: more would be a way to list them."""
+MOST_MAILS_OF_DOMAIN = 300
+TIMES_AS_WIDE = 4
 REGISTRATION = "registration"
+TAKEN = "taken"
 RESET = "reset"
 
 
@@ -44,17 +53,48 @@ class Counter:
     forgiven: bool
 
 
-def counters(identifier: str, address: str) -> Sequence[Counter]:
+def counters(account: str, address: str, device: str | None = None) -> Sequence[Counter]:
+    """`account` is its id, or a name that nobody has; `device` one that is known to belong to the account's owner."""
+    if device is not None:
+        return (Counter(_digest("account on device", f"{device} {account}"), MOST_PER_ACCOUNT, forgiven=True),)
+    near, *wide = places(address)
     return (
-        Counter(_digest("account at address", f"{address} {name_key(identifier)}"), MOST_PER_ACCOUNT, forgiven=True),
-        Counter(_digest("account", name_key(identifier)), MOST_PER_ACCOUNT_ANYWHERE, forgiven=True),
-        Counter(_digest("address", address), MOST_PER_ADDRESS, forgiven=False),
+        Counter(_digest("account at address", f"{near} {account}"), MOST_PER_ACCOUNT, forgiven=True),
+        Counter(_digest("account", account), MOST_PER_ACCOUNT_ANYWHERE, forgiven=True),
+        Counter(_digest("address", near), MOST_PER_ADDRESS, forgiven=False),
+        *(Counter(_digest("address", each), MOST_PER_ADDRESS * TIMES_AS_WIDE, forgiven=False) for each in wide),
     )
+
+
+def places(address: str) -> list[str]:
+    """The address, or the networks of IPv6 in which it is: the /64 of one customer, and the /48 of a site."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return [address]
+    if parsed.version == 4:
+        return [address]
+    if mapped := parsed.ipv4_mapped:
+        return [str(mapped)]
+    return [str(ip_network((parsed, length), strict=False)) for length in (64, 48)]
 
 
 def guesses(kind: str, who: str) -> Sequence[Counter]:
     """For codes that somebody who is signed in types from elsewhere."""
     return (Counter(_digest(kind, who), MOST_PER_ACCOUNT, forgiven=True),)
+
+
+def mails(kind: str, account: str, email_key: str) -> Sequence[Counter]:
+    """For mails that somebody can ask for: by account, by address, and by where the mailbox is.
+
+    Which sub-addresses a provider puts into one mailbox is not ours to know.
+    """
+    domain = email_key.rpartition("@")[2]
+    return (
+        Counter(_digest(kind, account), MOST_PER_ACCOUNT, forgiven=True),
+        Counter(_digest(kind, email_key), MOST_PER_ACCOUNT, forgiven=True),
+        Counter(_digest(f"{kind} to domain", domain), MOST_MAILS_OF_DOMAIN, forgiven=True),
+    )
 
 
 def is_used_up(session: Session, counted: Sequence[Counter]) -> bool:
@@ -84,11 +124,14 @@ def count_failure(session: Session, counted: Sequence[Counter]) -> None:
         _count(session, counter.key)
 
 
-def count_request(session: Session, kind: str, address: str) -> None:
+def count_request(session: Session, kind: str, address: str, *, most: int | None = None) -> None:
     """Raises TooManyRequests for the one that is too many, which is not counted: the window passes all the same."""
-    made, ends_at = _count(session, _digest(kind, address))
-    if made > MOST_REQUESTS:
-        raise TooManyRequests("Too many requests. Try again later.", retry_after=_seconds_until(ends_at))
+    allowed = MOST_REQUESTS if most is None else most
+    for place in places(address):
+        made, ends_at = _count(session, _digest(kind, place))
+        if made > allowed:
+            raise TooManyRequests("Too many requests. Try again later.", retry_after=_seconds_until(ends_at))
+        allowed *= TIMES_AS_WIDE
 
 
 def _count(session: Session, key: bytes) -> tuple[int, datetime]:

@@ -155,3 +155,48 @@ def test_who_waits_too_long_for_hashing_is_asked_to_come_back(monkeypatch: pytes
 
 def test_hashing_leaves_cores_to_others() -> None:
     assert passwords._threads()._max_workers <= max(1, (os.cpu_count() or 2) // 2)
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "reader\uff20example.com",
+        ".a..b.@example.com",
+        "rea\u202eder@example.com",
+        "rea\u200bder@example.com",
+        "rea\x07der@example.com",
+        "reader@localhost",
+        "reader@10.0.0.1",
+    ],
+)
+def test_what_is_no_address_is_refused(session: Session, email: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        register(session, email=email)
+    assert [each["field"] for each in caught.value.extra["errors"]] == ["email"]
+
+
+@pytest.mark.parametrize("other", ["a@xn--bcher-kva.example", "A@BÜCHER.example", "\uff41@bücher.example"])
+def test_one_address_has_one_form_wherever_it_is_looked_up(session: Session, other: str) -> None:
+    user = register(session, email="a@bücher.example")
+    assert user.email == "a@bücher.example"
+    assert accounts.find(session, other) is user
+
+
+@pytest.mark.parametrize("username", ["\u0430lice", "a1ice", "aIice", "evil.com", "www.evil.org", "\u03b1lice"])
+def test_no_name_looks_like_anothers_or_like_an_address(session: Session, username: str) -> None:
+    register(session, username="alice", email="alice@example.com")
+    with pytest.raises((Invalid, accounts.UsernameTaken)):
+        register(session, username=username)
+
+
+@pytest.mark.parametrize("username", ["анна", "山田たろう", "김철수", "O'Leary", "j.smith", "Ωmega2"[1:]])
+def test_names_of_one_script_are_fine(session: Session, username: str) -> None:
+    assert register(session, username=username).username == username
+
+
+def test_who_has_a_name_keeps_it_when_it_looks_like_anothers(session: Session) -> None:
+    register(session, username="alice", email="alice@example.com")
+    user = register(session, username="reader")
+    user.username, user.username_key, user.username_skeleton = "a1ice", "a1ice", "a1ice"  # from before the rule
+    accounts.rename(session, user, username="a1ice", email="new@example.com")
+    assert user.email == "new@example.com"

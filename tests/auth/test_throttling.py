@@ -142,3 +142,61 @@ def test_an_address_that_a_client_makes_up_is_not_believed(client: FlaskClient, 
     """Only the hop that our own proxy added counts."""
     answers = [attempt(client, f"n{n}", address=f"10.0.0.{n}, 192.0.2.1").status_code for n in range(6)]
     assert answers[-1] == 429
+
+
+def test_an_account_has_one_count_by_whatever_name(client: FlaskClient, user: Any) -> None:
+    names = ["reader", "reader@example.com", "READER", "Reader@EXAMPLE.com"]
+    assert [attempt(client, name).status_code for name in names] == [401, 401, 401, 429]
+
+
+def test_a_network_of_ipv6_is_one_address(client: FlaskClient, user: Any) -> None:
+    answers = [attempt(client, f"n{n}", address=f"2001:db8:0:1::{n}").status_code for n in range(6)]
+    assert answers == [401] * 5 + [429]
+    assert attempt(client, "reader", PASSWORD, address="2001:db8:0:2::1").status_code == 200
+
+
+def test_a_site_of_ipv6_bears_a_few_times_as_much(client: FlaskClient, user: Any) -> None:
+    answers = [attempt(client, f"n{n}", address=f"2001:db8:0:{n:x}::1").status_code for n in range(21)]
+    assert answers == [401] * 20 + [429]
+    assert throttle.places("::ffff:192.0.2.1") == ["192.0.2.1"]
+
+
+def test_a_known_device_is_let_in_while_others_guess(client: FlaskClient, app: Flask, user: Any) -> None:
+    """A cookie of an earlier sign-in gives its owner a count of their own, and nobody else."""
+    sign_in_by_page(client)
+    client.delete_cookie("sign_in")
+    for n in range(8):
+        attempt(app.test_client(), "reader", address=f"192.0.2.{n}")
+    assert attempt(app.test_client(), "reader", PASSWORD, address="192.0.2.99").status_code == 429
+    assert sign_in_by_page(client).status_code == 303
+    assert [sign_in_by_page(client, WRONG).status_code for _ in range(4)] == [401, 401, 401, 429]
+
+
+def sign_in_by_page(client: FlaskClient, password: str = PASSWORD) -> Any:
+    fields = hidden_fields(client.get("/account/sign-in").get_data(as_text=True))
+    return client.post("/account/sign-in", data=fields | {"identifier": "reader", "password": password})
+
+
+def test_who_is_registered_cannot_be_listed(client: FlaskClient, user: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "MOST_REQUESTS", 100)
+    monkeypatch.setattr(throttle, "MOST_TAKEN", 4)
+    assert [register(client, "reader").status_code for _ in range(6)] == [409] * 4 + [429] * 2
+    assert register(client, "newcomer").status_code == 201
+
+
+def test_mails_that_are_asked_for_have_an_end_for_account_address_and_domain(
+    database: Database, user: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_sent(account: str, email: str) -> bool:
+        with database.transaction() as session:
+            counted = throttle.mails("a kind", account, email)
+            if throttle.is_used_up(session, counted):
+                return False
+            throttle.count_failure(session, counted)
+            return True
+
+    monkeypatch.setattr(throttle, "MOST_MAILS_OF_DOMAIN", 6)
+    assert [is_sent("one", f"reader+{n}@example.com") for n in range(5)] == [True] * 3 + [False] * 2
+    assert [is_sent(f"other{n}", "reader@example.com") for n in range(5)] == [True] * 3 + [False] * 2
+    assert not is_sent("third", "somebody@example.com")
+    assert is_sent("third", "somebody@example.org")
