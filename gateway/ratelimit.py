@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Protocol
 
 import redis
 from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage, RedisStorage
+from limits.storage import RedisStorage
 from prometheus_client import Counter, Gauge
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -33,35 +34,42 @@ STORAGE_UP = Gauge("rate_limit_storage_up", "0 while requests are not counted si
 log = get_logger(__name__)
 
 
-class Memory(MemoryStorage):
-    """Of this process. Looks for what has expired now and then: every hundredth of a second, as its parent does, a
-    hundred thousand addresses cost more than all the rest of a request."""
+class Counts(Protocol):
+    """The part of a storage of `limits` that is used here."""
+
+    def incr(self, key: str, expiry: int) -> int:
+        """The count with this request, in a window that is forgotten after `expiry` seconds."""
+
+
+class Memory:
+    """Of this process. Not the one of `limits`: that looks at all it has counted a hundred times a second, which with a
+    hundred thousand addresses costs more than all the rest of a request. It begins a thread, too early."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self._counts: dict[str, int] = {}
+        self._until: dict[str, float] = {}
         self._purge_at = 0.0
 
-    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        """The count with this request; nothing in here gives way to another greenlet."""
+    def incr(self, key: str, expiry: int) -> int:
         now = time.time()
         if now >= self._purge_at:
             self._purge(now)
-        if self.expirations.setdefault(key, now + expiry) <= now:
-            self.storage[key], self.expirations[key] = 0, now + expiry
-        self.storage[key] += amount
-        return self.storage[key]
+        if self._until.setdefault(key, now + expiry) <= now:
+            self._counts[key], self._until[key] = 0, now + expiry
+        self._counts[key] = count = self._counts.get(key, 0) + 1
+        return count
 
     def _purge(self, now: float) -> None:
         self._purge_at = now + PURGE_SECONDS
-        for key in [key for key, until in self.expirations.items() if until <= now]:
-            del self.storage[key], self.expirations[key]
+        for key in [key for key, until in self._until.items() if until <= now]:
+            del self._counts[key], self._until[key]
 
 
 class RateLimits:
     """`url` names a Redis that replicas share; without one, each process counts for itself."""
 
     def __init__(self, limits: Mapping[Limit, RateLimitItem], url: str = "") -> None:
-        self._storage: Memory | RedisStorage = Memory() if not url else _redis(url)
+        self._storage: Counts = _redis(url) if url else Memory()
         self._limits = dict(limits)
         self._policies = {
             limit: f'"{limit.value}";q={item.amount};w={item.get_expiry()}' for limit, item in limits.items()
