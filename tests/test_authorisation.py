@@ -65,6 +65,8 @@ GET    /account/sign-in                                          anybody
 POST   /account/sign-in                                          anybody
 POST   /account/sign-out                                         anybody
 GET    /account/step-up                                          anybody
+GET    /account/undo-address                                     anybody
+POST   /account/undo-address                                     anybody
 GET    /account/verify-email                                     anybody
 POST   /account/verify-email                                     anybody
 POST   /account/verify-email/send                                anybody

@@ -13,7 +13,7 @@ from sqlalchemy import Select
 from auth_service.api import proving
 from auth_service.api.authority import account_holder, current_sign_in
 from auth_service.api.schemas import Password
-from auth_service.domain import letters, sessions
+from auth_service.domain import address_change, letters, sessions
 from auth_service.models import SignInSession
 from common.api import Page, PageQuery, Request, Response, accepts, returns
 from common.auth import foreign_credentials, requires_user
@@ -87,7 +87,9 @@ def reset_password(body: ResetConfirmation) -> tuple[str, int]:
 @accepts(body=Verification)
 @returns(None, 204)
 def verify_email(body: Verification) -> tuple[str, int]:
-    letters.verify_email(session, body.token)
+    """The token of a mail: that an address is the account's own, or is to be from now on."""
+    if address_change.confirm(session, body.token) is None:
+        letters.verify_email(session, body.token)
     return "", 204
 
 

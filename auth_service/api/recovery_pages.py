@@ -9,13 +9,13 @@ from flask import Blueprint, Response, request
 from auth_service.api import browser, proving
 from auth_service.api.authority import authority
 from auth_service.api.pages import again, problems_of, text
-from auth_service.domain import letters
+from auth_service.domain import address_change, letters
 from common.auth import public
 from common.db import session
-from common.errors import DomainError, Invalid, TooManyRequests, Unavailable
+from common.errors import Conflict, DomainError, Invalid, TooManyRequests, Unavailable
 
 api = Blueprint("recovery_pages", __name__, url_prefix="/account", template_folder="../templates")
-REFUSALS = (browser.ForeignForm, Invalid, TooManyRequests, Unavailable)
+REFUSALS = (browser.ForeignForm, Invalid, Conflict, TooManyRequests, Unavailable)
 
 
 @api.get("/forgot-password")
@@ -75,7 +75,7 @@ def submit_verification() -> Response:
     token = text("token")
     try:
         browser.require_own_form()
-        user = letters.verify_email(session, token)
+        user = address_change.confirm(session, token) or letters.verify_email(session, token)
     except REFUSALS as error:
         return again(error, _form("verify_email.html", error, token=token))
     told = f"{user.email} is yours."
@@ -89,6 +89,31 @@ def send_verification() -> Response:
     browser.require_own_form()
     letters.ask_to_verify(session, user, authority.config.public_url)
     return browser.plain_page("look_into_mail.html", email=user.email, why="The link in our mail confirms it.")
+
+
+@api.get("/undo-address")
+@public
+def undo_address() -> Response:
+    return _form("undo_address.html", token=request.args.get("token", ""))
+
+
+@api.post("/undo-address")
+@public
+def submit_undo() -> Response:
+    token = text("token")
+    try:
+        browser.require_own_form()
+        user = address_change.undo(session, token)
+    except REFUSALS as error:
+        return again(error, _form("undo_address.html", error, token=token))
+    return browser.plain_page(
+        "done.html",
+        heading="Your address stays",
+        told=f"{user.email} is the address of your account, and every device was signed out. "
+        "Choose a new password now: somebody may know the old one.",
+        link="/account/forgot-password",
+        label="Choose a new password",
+    )
 
 
 @api.errorhandler(browser.NotSignedIn)

@@ -10,13 +10,17 @@ from pydantic import Field
 from auth_service.api.authority import account_holder, authority, recent_account_holder, signed_in_user
 from auth_service.api.peers import Peers
 from auth_service.api.schemas import UserAnswer, user_answer
-from auth_service.domain import accounts, administration, letters, people
+from auth_service.domain import accounts, address_change, addresses, administration, people
 from auth_service.models import User
 from common.api import Request, accepts, returns
 from common.auth import requires_user
 from common.db import session, utcnow
 
 api = Blueprint("users", __name__, url_prefix="/api/v1/users")
+
+
+class OwnAccount(UserAnswer):
+    pending_email: str | None = Field(description="an address that waits for being confirmed")
 
 
 class Account(Request):
@@ -33,33 +37,27 @@ class AccountChange(Request):
 
 @api.get("/me")
 @requires_user("profile", "email")
-@returns(UserAnswer)
+@returns(OwnAccount)
 def me() -> dict[str, Any]:
-    return user_answer(signed_in_user())
+    return _own(signed_in_user())
 
 
 @api.put("/me")
 @requires_user("profile", "email")
 @accepts(body=Account)
-@returns(UserAnswer)
+@returns(OwnAccount)
 def replace(body: Account) -> dict[str, Any]:
-    user = _holder(body.email)
-    accounts.rename(session, user, username=body.username, email=body.email)
-    letters.ask_to_verify(session, user, authority.config.public_url)
-    return user_answer(user)
+    """A new mail address counts once it is confirmed by the link in a mail to it: `pending_email` until then."""
+    return _changed(username=body.username, email=body.email)
 
 
 @api.patch("/me")
 @requires_user("profile", "email")
 @accepts(body=AccountChange)
-@returns(UserAnswer)
+@returns(OwnAccount)
 def change(body: AccountChange) -> dict[str, Any]:
-    given = body.model_dump(exclude_unset=True)
-    user = _holder(given.get("email"))
-    accounts.rename(session, user, **({"username": user.username, "email": user.email} | given))
-    if "email" in given:
-        letters.ask_to_verify(session, user, authority.config.public_url)
-    return user_answer(user)
+    """Change some of it; a new mail address as when replacing all."""
+    return _changed(**body.model_dump(exclude_unset=True))
 
 
 @api.get("/me/export")
@@ -83,7 +81,18 @@ def erase() -> tuple[str, int]:
     return "", 204
 
 
-def _holder(new_email: str | None) -> User:
+def _changed(*, username: str | None = None, email: str | None = None) -> dict[str, Any]:
     """A new address is a way to a new password: it takes a sign-in of a short while ago."""
     user = account_holder()
-    return user if new_email in (None, user.email) else recent_account_holder()
+    is_new = email is not None and (addresses.problem(email) or addresses.key(email) != user.email_key)
+    if is_new:
+        user = recent_account_holder()
+    name = user.username if username is None else username
+    accounts.rename(session, user, username=name, email=user.email if is_new or email is None else email)
+    if email is not None and is_new:
+        address_change.ask(session, user, email, authority.config.public_url)
+    return _own(user)
+
+
+def _own(user: User) -> dict[str, Any]:
+    return user_answer(user) | {"pending_email": address_change.pending(session, user)}

@@ -10,7 +10,7 @@ from sqlalchemy import false, or_, select, true
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from auth_service.domain import addresses, names, passwords
+from auth_service.domain import addresses, names, passwords, tickets
 from auth_service.domain.passwords import weakness
 from auth_service.models import User
 from common.errors import Conflict, Invalid, Unauthorized
@@ -151,5 +151,5 @@ def require_free(session: Session, username: str, email: str, *, but: User | Non
     taken = session.execute(select(User.username_key, User.username_skeleton).where(same, others)).all()
     if not keeps_name and any(keys[0] == row.username_key or look == row.username_skeleton for row in taken):
         raise UsernameTaken("This username is taken, or looks like one that is.")
-    if taken:
+    if taken or tickets.keeps_address(session, keys[1], but.id if but else None):
         raise EmailTaken("This mail address is registered already.")

@@ -47,7 +47,11 @@ def change(session: Session, user: User, *, username: str, email: str, role: str
     if user.role == "admin" and user.is_active and (role != "admin" or not is_active):
         require_another_admin(session, user)
     user.role = role
+    former = user.email
     accounts.rename(session, user, username=username, email=email)
+    if user.email != former:
+        for address in (former, user.email):
+            letters.write(session, user, "address_changed_by_staff", to=address, email=user.email)
     if not is_active:
         deactivate(session, user)
     elif not user.is_active:

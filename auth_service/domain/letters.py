@@ -27,12 +27,12 @@ class LinkExpired(Invalid):
         super().__init__("This link has expired or was used already. Ask for a new one.", errors=wrong)
 
 
-def write(session: Session, user: User, template: str, **context: Any) -> None:
-    """Have a mail sent to the person once this transaction has committed."""
+def write(session: Session, user: User, template: str, *, to: str | None = None, **context: Any) -> None:
+    """Have a mail sent to the person, or to another address of theirs, once this transaction has committed."""
     mail.post(
         session,
         key=f"{template}{_of(user)}{new_id()}",
-        to=user.email,
+        to=to or user.email,
         template=mail.Template("auth_service", template),
         context={"username": user.username, **context},
     )

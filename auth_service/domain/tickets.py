@@ -18,6 +18,8 @@ from auth_service.models import Ticket
 from common.db import utcnow
 
 VERIFY_EMAIL = "verify_email"
+NEW_ADDRESS = "new_address"
+FORMER_ADDRESS = "former_address"
 RESET_ASKED = "reset_asked"
 RESET_PASSWORD = "reset_password"  # noqa: S105 - the name of a purpose
 SECOND_FACTOR = "second_factor"
@@ -52,6 +54,17 @@ def take(session: Session, purpose: str, secret: str | None) -> Ticket | None:
         .returning(Ticket)
         .execution_options(synchronize_session=False, populate_existing=True)
     )
+
+
+def keeps_address(session: Session, email_key: str, but: UUID | None) -> bool:
+    """Whether somebody else had this mail address a short while ago, and may want it back."""
+    kept = select(Ticket.user_id).where(
+        Ticket.purpose == FORMER_ADDRESS,
+        Ticket.data["email_key"].astext == email_key,
+        Ticket.expires_at > utcnow(),
+        Ticket.user_id.is_distinct_from(but),
+    )
+    return session.execute(kept.limit(1)).one_or_none() is not None
 
 
 def void(session: Session, purpose: str, user_id: UUID) -> None:

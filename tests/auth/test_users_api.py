@@ -13,7 +13,8 @@ from auth_service.models import SignInSession
 from common.db import Database, utcnow
 from common.events.auth import UserErased, UserUpdated
 from tests.auth.conftest import PASSWORD
-from tests.auth.support import Browser, Pkce, query, register_client
+from tests.auth.letters import token_in, written
+from tests.auth.support import Browser, Pkce, hidden_fields, query, register_client
 from tests.auth.test_authorize import consent_page, decide
 from tests.support.database import emitted
 
@@ -35,10 +36,64 @@ def test_a_change_is_told_to_the_others(client: FlaskClient, own: dict[str, str]
     event = emitted(database)[-1]
     assert isinstance(event, UserUpdated)
     assert event.username == "Bookworm"
+
+
+def test_a_new_address_counts_once_it_is_confirmed(
+    client: FlaskClient, own: dict[str, str], database: Database
+) -> None:
     both = {"username": "worm", "email": "worm@example.com"}
-    assert client.put(PATH, json=both, headers=own).json["email"] == "worm@example.com"
-    login = {"identifier": "WORM@example.com", "password": PASSWORD}
-    assert client.post("/api/v1/auth/login", json=login).status_code == 200
+    changed = client.put(PATH, json=both, headers=own).json
+    assert (changed["username"], changed["email"], changed["pending_email"]) == (
+        "worm",
+        "reader@example.com",
+        "worm@example.com",
+    )
+    assert login(client, "WORM@example.com") == 401
+    to_new, to_old = written(database)
+    assert (to_new.recipient, to_old.recipient) == ("worm@example.com", "reader@example.com")
+    assert "worm@example.com" in to_old.text
+    verify = {"token": token_in(to_new)}
+    assert client.post("/api/v1/auth/verify-email", json=verify).status_code == 204
+    mine = client.get(PATH, headers=own).json
+    assert (mine["email"], mine["email_verified"], mine["pending_email"]) == ("worm@example.com", True, None)
+    assert login(client, "WORM@example.com") == 200
+    event = emitted(database)[-1]
+    assert isinstance(event, UserUpdated)
+    assert event.email == "worm@example.com"
+    assert client.post("/api/v1/auth/verify-email", json=verify).status_code == 422
+
+
+@pytest.mark.parametrize("is_confirmed", [True, False])
+def test_the_old_address_undoes_it_and_ends_all_sessions(
+    client: FlaskClient, own: dict[str, str], database: Database, is_confirmed: bool
+) -> None:
+    client.patch(PATH, json={"email": "thief@example.com"}, headers=own)
+    to_new, to_old = written(database)
+    if is_confirmed:
+        client.post("/api/v1/auth/verify-email", json={"token": token_in(to_new)})
+        stranger = {"username": "stranger", "email": "reader@example.com", "password": PASSWORD}
+        assert client.post("/api/v1/auth/register", json=stranger).status_code == 409, "the owner may want it back"
+    path = "/account/undo-address"
+    fields = hidden_fields(client.get(f"{path}?token={token_in(to_old)}").text)
+    assert client.post(path, data=fields).status_code == 200
+    assert client.get(PATH, headers=own).status_code == 401
+    assert login(client, "reader@example.com") == 200
+    assert login(client, "thief@example.com") == 401
+    assert client.post("/api/v1/auth/verify-email", json={"token": token_in(to_new)}).status_code == 422
+    assert client.post(path, data=fields).status_code == 422
+
+
+def test_staff_tell_both_addresses_of_a_change(
+    client: FlaskClient, user: Any, admin: dict[str, str], database: Database
+) -> None:
+    found = client.get(f"/api/v1/admin/users/{user['id']}", headers=admin).json
+    change = {name: found[name] for name in ("username", "role", "is_active")} | {"email": "new@example.com"}
+    assert client.put(f"/api/v1/admin/users/{user['id']}", json=change, headers=admin).status_code == 200
+    assert [each.recipient for each in written(database)] == ["reader@example.com", "new@example.com"]
+
+
+def login(client: FlaskClient, identifier: str) -> int:
+    return client.post("/api/v1/auth/login", json={"identifier": identifier, "password": PASSWORD}).status_code
 
 
 def test_a_new_address_takes_a_fresh_sign_in(client: FlaskClient, own: dict[str, str], database: Database) -> None:
