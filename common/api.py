@@ -177,6 +177,7 @@ class Operation:
     scopes: tuple[str, ...] | None = None
     any_scope: bool = False
     is_public: bool = False
+    is_polled: bool = False
 
     @property
     def declares_access(self) -> bool:
@@ -188,6 +189,12 @@ def operation(view: Callable[..., Any]) -> Operation:
     if not hasattr(view, "operation"):
         view.operation = Operation()  # type: ignore[attr-defined]
     return view.operation  # type: ignore[attr-defined]
+
+
+def polled(view: View) -> View:
+    """Asked by machines again and again, and so not logged."""
+    operation(view).is_polled = True
+    return view
 
 
 def accepts(

@@ -27,7 +27,7 @@ from common.errors import PROBLEM_JSON, Conflict, DomainError, Invalid, Unavaila
 from common.health import health_blueprint
 from common.metrics import observe_request
 from common.revocation import asked_of_auth
-from common.telemetry import accept_request_id, bind_correlation, continue_trace, get_logger, request_id
+from common.telemetry import REQUEST, accept_request_id, bind_correlation, continue_trace, get_logger, request_id
 
 log = get_logger(__name__)
 
@@ -164,15 +164,21 @@ def _finish(response: Response) -> Response:
     elapsed = time.perf_counter() - g.get("started", time.perf_counter())
     template = request.url_rule.rule if request.url_rule else "unmatched"
     observe_request(request.method, template, response.status_code, elapsed)
-    if not request.endpoint or not request.endpoint.startswith("health."):
+    if not _is_polled():
         log.info(
-            "request",
+            REQUEST,
             method=request.method,
             route=template,
             status=response.status_code,
             ms=round(elapsed * 1000, 1),
         )
     return response
+
+
+def _is_polled() -> bool:
+    """What asks again and again by itself would leave no room in the log for what people do."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    return view is not None and operation(view).is_polled
 
 
 def _handle_errors(app: Application) -> None:

@@ -9,6 +9,7 @@ from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from common.api import polled
 from common.auth import foreign_credentials
 from common.errors import Unavailable
 
@@ -26,11 +27,13 @@ def probes_blueprint(check: Check) -> Blueprint:
     blueprint = Blueprint("health", __name__)
 
     @blueprint.get("/livez")
+    @polled
     @foreign_credentials
     def livez() -> dict[str, str]:
         return {"status": "ok"}
 
     @blueprint.get("/readyz")
+    @polled
     @foreign_credentials
     def readyz() -> dict[str, str]:
         if Draining.begun.is_set():
@@ -46,6 +49,7 @@ def health_blueprint(check: Check) -> Blueprint:
     blueprint = probes_blueprint(check)
 
     @blueprint.get("/metrics")
+    @polled
     @foreign_credentials
     def metrics() -> Response:
         return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)

@@ -15,6 +15,9 @@ import structlog
 
 from common.ids import new_id
 
+REQUEST = "request"
+"""The event of the line that every answered request gets, with its method, route, status and ms."""
+
 _request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 _traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
@@ -74,7 +77,7 @@ def configure_logging(service: str, level: str, log_format: str) -> None:
     last: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if log_format == "json"
-        else [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
+        else [structlog.processors.format_exc_info, _for_people]
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
@@ -92,6 +95,19 @@ def configure_logging(service: str, level: str, log_format: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _for_people(_logger: Any, _method: str, event: structlog.typing.EventDict) -> str:
+    """One short line: the second of the day, what happened, and the end of the request's id, by which to find more."""
+    when, name, level = str(event.pop("timestamp"))[11:19], event.pop("event"), event.pop("level")
+    request, trace = str(event.pop("request_id", ""))[-8:], str(event.pop("exception", ""))
+    for field in ("logger", "service", "trace_id"):
+        event.pop(field, None)
+    if name == REQUEST:
+        said = f"{event['status']} {event['method']} {event['route']} {event['ms']} ms"
+    else:
+        said = " ".join([f"[{level}] {name}", *(f"{key}={value}" for key, value in event.items())])
+    return f"{when} {said} {request}".rstrip() + (f"\n{trace}" if trace else "")
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -58,7 +58,9 @@ class Store:
         began = time.monotonic()
         if self.postgres:
             self.postgres.start()
-            self.say(f"Postgres answers at {HOST}:{self.postgres.port}, data in {self.postgres.data}")
+            spent = time.monotonic() - began
+            self.say(f"Postgres answers at {HOST}:{self.postgres.port}, data in {self.postgres.data} ({spent:.1f} s)")
+            began = time.monotonic()
         self.settings.logs.mkdir(parents=True, exist_ok=True)
         packages = {each.package for each in self.processes}
         services = [each for each in SERVICES if each.package in packages]

@@ -102,6 +102,7 @@ class Supervisor:
         due = [each for each in self.children.values() if each.start_again_at and now >= each.start_again_at]
         for child in due:
             child.start()
+            self.say(f"{child.process.name} was started again")
         for child in self.children.values():
             if child.start_again_at is None and not child.is_alive:
                 self._mourn(child)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from devstack.logs import LogFiles
+from devstack.logs import LogFiles, coloured, takes_colour
 from devstack.mailbox import Mailbox
 from devstack.postgres import PostgresError
 from devstack.prepare import PrepareError
@@ -18,6 +18,7 @@ from devstack.store import PortTaken, StartFailed, Store, log_file
 from devstack.topology import PROCESSES, Process
 
 LOOK_EVERY_SECONDS = 0.1
+GREEN = 32
 TROUBLES = (PortTaken, PostgresError, PrepareError, StartFailed)
 
 
@@ -31,6 +32,8 @@ class Up:
     processes: Sequence[Process] = PROCESSES
     began: float = field(default_factory=time.monotonic)
     wanted: bool = True
+    is_ready: bool = False
+    """Before it is, warnings are of processes that wait for each other."""
 
     def __post_init__(self) -> None:
         self.state = State(self.settings.data)
@@ -70,9 +73,12 @@ class Up:
         self._note(ready=False)
         self.store.open_database()
         self._meanwhile()
+        began = time.monotonic()
         self.store.start_processes()
         self._note(ready=False)
         self.store.wait_until_ready(self._meanwhile)
+        self.is_ready = True
+        say(f"{len(self.processes)} processes are ready ({time.monotonic() - began:.1f} s)")
         self._announce()
         self._note(ready=True)  # whoever waits for this finds all of the above said
 
@@ -87,7 +93,7 @@ class Up:
             raise Interrupted
         if self.store.watch():
             self._note(ready=self.state.is_ready)
-        self.logs.show_new()
+        self.logs.show_new("warning" if self.is_ready else "error")
 
     def _stop(self) -> None:
         began = time.monotonic()
@@ -95,7 +101,7 @@ class Up:
         if had_begun:
             say("stopping")
         self.store.stop()
-        self.logs.show_new()
+        self.logs.show_new("error")
         self.state.forget()
         if had_begun:
             say(f"stopped in {time.monotonic() - began:.1f} s")
@@ -108,7 +114,7 @@ class Up:
         self.state.write(self.settings, [ours, *self.store.recorded()], ready=ready)
 
     def _announce(self) -> None:
-        say(f"ready in {time.monotonic() - self.began:.1f} s")
+        say(f"ready in {time.monotonic() - self.began:.1f} s", GREEN)
         told = facts(self.settings)
         if "MAIL_URL" not in self.settings.inherited:
             mailbox = Mailbox(self.settings.mail, 0)
@@ -122,9 +128,10 @@ def facts(settings: Settings) -> list[tuple[str, str]]:
     """What somebody who wants to use the store must know."""
     address = settings.public_url
     people = [(each.name, f"{each.email}  password {each.password}") for each in settings.accounts.values()]
-    return [("store", address), ("API", f"{address}/api/docs"), *people, ("logs", str(settings.logs))]
+    logs = f"{settings.logs}; `make logs` follows them"
+    return [("store", address), ("API", f"{address}/api/docs"), *people, ("logs", logs)]
 
 
-def say(text: str) -> None:
+def say(text: str, colour: int | None = None) -> None:
     for line in text.splitlines():
-        print(f"devstack: {line}", flush=True)
+        print("devstack:", coloured(line, colour) if colour and takes_colour() else line, flush=True)

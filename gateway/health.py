@@ -10,6 +10,7 @@ from typing import Any
 import gevent
 from flask import Blueprint
 
+from common.api import polled
 from common.auth import foreign_credentials
 from common.errors import DomainError
 from common.health import probes_blueprint
@@ -75,6 +76,7 @@ def health_blueprint(store: StoreHealth) -> Blueprint:
     blueprint = probes_blueprint(lambda: None)
 
     @blueprint.get("/health")
+    @polled
     @foreign_credentials
     def health() -> tuple[dict[str, Any], int, dict[str, str]]:
         found = store.get()

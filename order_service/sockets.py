@@ -25,7 +25,7 @@ from wsproto.frame_protocol import CloseReason
 from common.auth import Presented, Principal, TokenVerifier, require
 from common.errors import Conflict, DomainError, Invalid, Unauthorized, Unavailable
 from common.metrics import observe_request
-from common.telemetry import accept_request_id, bind_correlation, continue_trace, get_logger
+from common.telemetry import REQUEST, accept_request_id, bind_correlation, continue_trace, get_logger
 from order_service.api.updates import CLOSED_EVENT, EVENT, came_from, farewell, told
 from order_service.domain.updates import Cursor
 from order_service.updates import Listener, UpdateStreams
@@ -82,7 +82,7 @@ class LiveSockets:
         try:
             websocket.accept()
             observe_request("GET", PATH, 101, 0.0)
-            log.info("request", method="GET", route=PATH, status=101)
+            log.info(REQUEST, method="GET", route=PATH, status=101, ms=0.0)
             self._server.handle_request(environ, start_response)
         finally:
             self._know(websocket)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from auth_service.domain import revocations
 from auth_service.models import User
-from common.api import Page, PageQuery, Request, Response, accepts, returns
+from common.api import Page, PageQuery, Request, Response, accepts, polled, returns
 from common.auth import requires
 from common.db import session
 from common.pagination import Sort, paginate
@@ -35,6 +35,7 @@ class RevocationsOut(Response):
 
 
 @api.get("/revocations")
+@polled
 @requires("replicas:read")
 @accepts(query=RevocationQuery)
 @returns(RevocationsOut)

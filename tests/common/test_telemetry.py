@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -29,3 +30,19 @@ def test_a_log_line_is_one_json_object_with_its_identifiers(capsys: pytest.Captu
     line = json.loads(capsys.readouterr().err.splitlines()[-1])
     assert (line["event"], line["service"], line["number"]) == ("noted", "toy", 1)
     assert (line["request_id"], line["trace_id"], line["level"]) == ("req-1", TRACE, "info")
+
+
+def test_a_line_for_people_is_short(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("toy", "INFO", "console")
+    with correlated("0123456789abcdef", f"00-{TRACE}-00f067aa0ba902b7-01"):
+        get_logger("test").info("request", method="GET", route="/api/v1/books/<uuid:id>", status=200, ms=3.1)
+        get_logger("test").warning("upstream_fault", upstream="catalog")
+        try:
+            raise ValueError("oh")
+        except ValueError as error:
+            get_logger("test").error("unexpected_error", exc_info=error)
+    answered, warned, *failed = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d 200 GET /api/v1/books/<uuid:id> 3\.1 ms 89abcdef", answered)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d \[warning\] upstream_fault upstream=catalog 89abcdef", warned)
+    assert failed[0].endswith("[error] unexpected_error 89abcdef")
+    assert (failed[1], failed[-1]) == ("Traceback (most recent call last):", "ValueError: oh")

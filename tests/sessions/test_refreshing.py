@@ -18,7 +18,7 @@ TABS = 8
 
 def refreshes(store: Stack) -> int:
     """How many requests for tokens the auth service has answered."""
-    return store.log("auth-web", lines=100_000).count("route=/token")
+    return store.log("auth-web", lines=100_000).count(" POST /token ")
 
 
 def all_at_once(tabs: list[Browser]) -> list[requests.Response]:
