@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
@@ -19,6 +20,7 @@ from auth_service.config import AuthConfig
 from auth_service.domain import logout_notices
 from auth_service.domain.logout_notices import Due
 from auth_service.domain.tokens import Issuer
+from auth_service.outside import Outside
 from common.db import Database
 from common.telemetry import get_logger
 
@@ -61,20 +63,31 @@ class Turns:
 _turns = Turns()
 
 
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Who signs what clients are told, and where clients may be."""
+
+    issuer: Issuer
+    outside: Outside
+
+
 def send_logouts(database: Database, config: AuthConfig) -> None:
     if _turns.under_way() >= MOST_AT_ONCE:
         return
     with database.transaction() as session:
         due = logout_notices.claim(session, but=_turns.left_alone())
     if due:
-        issuer, by_client = Authority.of(config).issuer, attrgetter("client_id")
-        _wait([_begin_turn(database, issuer, list(each)) for _, each in groupby(sorted(due, key=by_client), by_client)])
+        teller, by_client = (
+            Teller(Authority.of(config).issuer, Outside(config.client_networks)),
+            attrgetter("client_id"),
+        )
+        _wait([_begin_turn(database, teller, list(each)) for _, each in groupby(sorted(due, key=by_client), by_client)])
 
 
-def _begin_turn(database: Database, issuer: Issuer, due: Sequence[Due]) -> threading.Thread:
+def _begin_turn(database: Database, teller: Teller, due: Sequence[Due]) -> threading.Thread:
     """In a daemon: a client that never lets go must not keep the process from ending."""
     _turns.begin(due[0].client_id)
-    thread = threading.Thread(target=_tell, args=[database, issuer, due], name="logouts", daemon=True)
+    thread = threading.Thread(target=_tell, args=[database, teller, due], name="logouts", daemon=True)
     thread.start()
     return thread
 
@@ -85,12 +98,12 @@ def _wait(threads: Sequence[threading.Thread]) -> None:
         thread.join(max(0.0, until - time.monotonic()))
 
 
-def _tell(database: Database, issuer: Issuer, due: Sequence[Due]) -> None:
+def _tell(database: Database, teller: Teller, due: Sequence[Due]) -> None:
     """One client all that is due to it, until it does not answer or has had its time."""
     answered, until = False, time.monotonic() + TURN_SECONDS
     try:
         for number, each in enumerate(due, 1):
-            answered = _send_one(database, issuer, each)
+            answered = _send_one(database, teller, each)
             if not answered or time.monotonic() > until:
                 with database.transaction() as session:
                     logout_notices.put_back(session, due[number:])
@@ -101,23 +114,24 @@ def _tell(database: Database, issuer: Issuer, due: Sequence[Due]) -> None:
         _turns.end(due[0].client_id, answered=answered)
 
 
-def _send_one(database: Database, issuer: Issuer, due: Due) -> bool:
+def _send_one(database: Database, teller: Teller, due: Due) -> bool:
     """Whether the client answered, whatever it said."""
     with database.transaction() as session:
-        token = issuer.logout_token(session, due.client_id, due.subject, due.session_id)
-    status = _send(due, token)
+        token = teller.issuer.logout_token(session, due.client_id, due.subject, due.session_id)
+    status = _send(due, token, teller.outside)
     with database.transaction() as session:
         logout_notices.settle(session, due, received=status in RECEIVED)
     return status is not None
 
 
-def _send(due: Due, token: str) -> int | None:
+def _send(due: Due, token: str, outside: Outside) -> int | None:
     """OpenID Connect Back-Channel Logout section 2.5. A redirect is not followed: only that address was registered."""
     try:
-        answer = requests.post(
-            due.uri, data={"logout_token": token}, timeout=TIMEOUT_SECONDS, allow_redirects=False, stream=True
-        )
-        answer.close()
+        with outside.session() as opened:
+            answer = opened.post(
+                due.uri, data={"logout_token": token}, timeout=TIMEOUT_SECONDS, allow_redirects=False, stream=True
+            )
+            answer.close()
     except requests.RequestException as error:
         log.warning("logout_not_delivered", client_id=due.client_id, error=type(error).__name__)
         return None

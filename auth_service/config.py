@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Any, ClassVar, TypeVar
 
 from environs import Env, ValidationError, validate
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic import ValidationError as PydanticValidationError
 
+from auth_service.outside import Network
 from common.config import ServiceConfig, secret
 
 MIN_KEY_LENGTH = 32
@@ -95,6 +97,7 @@ class AuthConfig(ServiceConfig):
     google: Federation
     github: Federation
     dpop_nonce_required: bool
+    client_networks: tuple[Network, ...]
     resources: frozenset[str]
 
     @property
@@ -144,6 +147,7 @@ class AuthConfig(ServiceConfig):
                 ),
                 "rate_limits_enabled": env.bool("RATE_LIMITS_ENABLED", True),
                 "dpop_nonce_required": env.bool("DPOP_NONCE_REQUIRED", True),
+                "client_networks": _networks(env),
                 "resources": frozenset(env.list("RESOURCES", SERVICES) or ()),
                 "trusted_proxies": env.int("TRUSTED_PROXIES", 1, validate=validate.Range(min=0, max=5)),
             }
@@ -162,6 +166,19 @@ def _lifetimes(env: Env) -> dict[str, timedelta]:
         "authorization_code_life": seconds("AUTHORIZATION_CODE_SECONDS", 60, 60),
         "sign_in_life": seconds("SIGN_IN_SECONDS", 12 * 3600, 30 * 86400),
     }
+
+
+def _networks(env: Env) -> tuple[Network, ...]:
+    """Our own networks in which clients may be called all the same (back-channel logout)."""
+    return tuple(map(ip_network, env.list("CLIENT_NETWORKS", [], validate=_check_networks) or ()))
+
+
+def _check_networks(networks: list[str]) -> None:
+    for each in networks:
+        try:
+            ip_network(each)
+        except ValueError:
+            raise ValidationError(f"Not a network like 10.0.0.0/8: {each}") from None
 
 
 def _rotation(env: Env) -> timedelta | None:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     Text,
+    false,
     text,
 )
 from sqlalchemy import Identity as GeneratedIdentity
@@ -94,6 +95,7 @@ class Client(ClientMixin, Base):
     scope: Mapped[str] = mapped_column(Text)
     token_endpoint_auth_method: Mapped[str] = mapped_column(Text)
     trusted: Mapped[bool] = mapped_column(default=False)
+    is_provisioned: Mapped[bool] = mapped_column(default=False, server_default=false())
     jwks: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     dpop_bound_access_tokens: Mapped[bool] = mapped_column(default=False)
     require_pushed_authorization_requests: Mapped[bool] = mapped_column(default=False)

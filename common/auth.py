@@ -164,9 +164,13 @@ class TokenVerifier:
         audience: str | Sequence[str],
         keys: KeySource,
         revocations: Refusals | None = None,
+        proofs: dpop.Proofs | None = None,
         capacity: int = 10_000,
     ) -> None:
-        """`audience` names all that this verifier answers to: a token needs to be for one of them."""
+        """`audience` names all that this verifier answers to: a token needs to be for one of them.
+
+        `proofs` remembers those of bound tokens; without it, this process does for itself.
+        """
         self._issuer = issuer
         self._audience = audience
         self._keys = keys
@@ -174,7 +178,7 @@ class TokenVerifier:
         self._capacity = capacity
         self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
         self._lock = threading.Lock()
-        self._proofs = dpop.ProofMemory()
+        self._proofs: dpop.Proofs = proofs or dpop.ProofMemory()
 
     def authenticate(self, presented: Presented) -> Principal | None:
         """Who sent the request; None without a token. Raises Unauthorized, and Unavailable without keys.

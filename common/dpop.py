@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 import jwt
@@ -28,7 +28,8 @@ _PUBLIC_MEMBERS = {"EC": ("crv", "x", "y"), "OKP": ("crv", "x"), "RSA": ("e", "n
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _CURVES = {"ES256": "P-256", "EdDSA": "Ed25519"}
-_LIFE = PAST_SECONDS + FUTURE_SECONDS + 1
+LIFE_SECONDS = PAST_SECONDS + FUTURE_SECONDS + 1
+"""For how long a proof could be shown again."""
 
 
 class ProofRefused(ValueError):
@@ -43,6 +44,11 @@ class Proof:
     jti: str
     issued_at: int
     nonce: str | None
+
+    @property
+    def key(self) -> bytes:
+        """What it is remembered by."""
+        return hashlib.sha256(f"{self.jkt} {self.jti}".encode("utf-8", "surrogatepass")).digest()
 
 
 def check_proof(proof: str, *, method: str, url: str, access_token: str | None = None) -> Proof:
@@ -92,8 +98,15 @@ def public_key_problem(jwk: Any) -> str | None:
     return None
 
 
+class Proofs(Protocol):
+    """Remembers which proofs were shown, for as long as they could be shown again."""
+
+    def is_new(self, proof: Proof) -> bool:
+        """Whether this is the first time; it is remembered."""
+
+
 class ProofMemory:
-    """Which proofs this process has seen, for as long as they could be shown again."""
+    """Of this process alone."""
 
     def __init__(self, capacity: int = 50_000) -> None:
         self._capacity = capacity
@@ -101,9 +114,8 @@ class ProofMemory:
         self._lock = threading.Lock()
 
     def is_new(self, proof: Proof) -> bool:
-        """Whether this is the first time; it is remembered."""
         now = time.monotonic()
-        key = hashlib.sha256(f"{proof.jkt} {proof.jti}".encode("utf-8", "surrogatepass")).digest()
+        key = proof.key
         with self._lock:
             if key in self._seen:
                 return False
@@ -113,7 +125,9 @@ class ProofMemory:
 
     def _forget(self, now: float) -> None:
         """What is too old to pass, and the oldest when there is no more room."""
-        while self._seen and (len(self._seen) >= self._capacity or now - next(iter(self._seen.values())) > _LIFE):
+        while self._seen and (
+            len(self._seen) >= self._capacity or now - next(iter(self._seen.values())) > LIFE_SECONDS
+        ):
             self._seen.popitem(last=False)
 
 

@@ -28,6 +28,8 @@ STALE_SECONDS = 0.8
 CAPACITY = 200_000
 CLAIMS = {"session": "sid", "family": "fid", "subject": "sub", "client": "client_id", "token": "jti"}
 """The claim that a revocation of each kind is about."""
+EXCHANGED_FROM = "exchanged_from"
+"""Of a token that was got by exchange: the `jti` of the token it was got for, and of those that one was got for."""
 
 _MAY_COME_BACK = frozenset({"subject", "client"})
 
@@ -50,10 +52,10 @@ class Revocations:
     def refuse(self, claims: Mapping[str, Any]) -> bool:
         """Whether a token of these claims was revoked."""
         self._upkeep.keep_up()
-        return any(self._is_revoked(kind, claims.get(claim), claims) for kind, claim in CLAIMS.items())
+        return any(self._is_revoked(kind, value, claims) for kind, value in named(claims))
 
-    def _is_revoked(self, kind: str, value: Any, claims: Mapping[str, Any]) -> bool:
-        at = self._revoked.get((kind, str(value)))
+    def _is_revoked(self, kind: str, value: str, claims: Mapping[str, Any]) -> bool:
+        at = self._revoked.get((kind, value))
         return at is not None and is_refused(kind, at, claims)
 
     def _renew(self) -> None:
@@ -74,6 +76,12 @@ class Revocations:
             elif self._revoked[oldest] > expired:
                 break
             del self._revoked[oldest]
+
+
+def named(claims: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Kind and identifier of all whose end is the end of a token with these claims."""
+    ends = [(kind, str(claims[claim])) for kind, claim in CLAIMS.items() if claim in claims]
+    return ends + [("token", str(each)) for each in claims.get(EXCHANGED_FROM, ())]
 
 
 def is_refused(kind: str, at: float, claims: Mapping[str, Any]) -> bool:

@@ -161,6 +161,7 @@ class Settings:
             "ADMIN_PASSWORD": admin.password,
             "DEMO_USERS": demo_users(self.accounts),
             "BOOTSTRAP_CLIENTS": clients(self.vault),
+            "CLIENT_NETWORKS": self.inherited.get("CLIENT_NETWORKS", "127.0.0.0/8,::1/128"),
         }
 
     def _role_url(self, admin_url: str, role: str) -> str:

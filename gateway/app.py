@@ -12,6 +12,7 @@ from gateway.config import GatewayConfig
 from gateway.docs import docs_blueprint
 from gateway.health import StoreHealth, health_blueprint
 from gateway.openapi import MergedDocument
+from gateway.proofs import remembered
 from gateway.proxy import Gateway
 from gateway.session.cookies import Cookies
 from gateway.session.login import Login
@@ -29,6 +30,7 @@ def create_app(config: GatewayConfig, keys: KeySource | None = None) -> Flask:
         audience=(config.api_audience, config.public_url),
         keys=keys_of_auth,
         revocations=None if keys else asked_of_auth(config),
+        proofs=remembered(config.rate_limit_url),
     )
     upstreams = {name: Upstream(name, url, config.timeouts) for name, url in config.service_urls.items()}
     merged = MergedDocument(upstreams)

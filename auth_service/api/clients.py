@@ -11,6 +11,7 @@ from sqlalchemy import Row, select
 from auth_service.api.authority import authority, signed_in_admin
 from auth_service.domain import audit, clients
 from auth_service.models import Client, User
+from auth_service.outside import Outside
 from common.api import JsonObject, Page, PageQuery, Request, Response, accepts, returns
 from common.auth import requires_user
 from common.db import session
@@ -74,7 +75,7 @@ class PublicClient(Conflict):
 @returns(ClientWithSecret, 201)
 def create(body: ClientRequest) -> tuple[dict[str, Any], int, dict[str, str]]:
     actor = signed_in_admin()
-    client, secret = clients.create(session, body.metadata(), own_origin=authority.config.public_url)
+    client, secret = clients.create(session, _grantable(body), own_origin=authority.config.public_url)
     _note(actor, "client.created", client.client_id, after=_answer(client))
     return _answer(client) | _shown(secret), 201, UNCACHED
 
@@ -103,9 +104,9 @@ def read(client_id: str) -> dict[str, Any]:
 @accepts(body=ClientRequest)
 @returns(ClientWithSecret)
 def replace(client_id: str, body: ClientRequest) -> tuple[dict[str, Any], int, dict[str, str]]:
-    actor, client = signed_in_admin(), clients.find(session, client_id)
+    actor, client = signed_in_admin(), clients.to_change(session, client_id)
     before = _answer(client)
-    secret = clients.replace(session, client, body.metadata(), own_origin=authority.config.public_url)
+    secret = clients.replace(session, client, _grantable(body), own_origin=authority.config.public_url)
     _note(actor, "client.updated", client_id, before=before, after=_answer(client))
     return _answer(client) | _shown(secret), 200, UNCACHED
 
@@ -124,11 +125,18 @@ def delete(client_id: str) -> tuple[str, int]:
 @requires_user("clients:manage")
 @returns(ClientWithSecret)
 def rotate_secret(client_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
-    actor, client = signed_in_admin(), clients.find(session, client_id)
+    actor, client = signed_in_admin(), clients.to_change(session, client_id)
     if not client.has_secret:
         raise PublicClient("This client has no secret.")
     _note(actor, "client.secret_rotated", client_id)
     return _answer(client) | _shown(clients.renew_secret(client)), 200, UNCACHED
+
+
+def _grantable(body: ClientRequest) -> clients.Metadata:
+    """Raises Invalid for what only the store's own clients may have."""
+    metadata = body.metadata()
+    clients.require_grantable(metadata, Outside(authority.config.client_networks).problem)
+    return metadata
 
 
 def _note(actor: User, action: str, client_id: str, **content: dict[str, Any]) -> None:

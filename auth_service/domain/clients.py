@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,12 @@ _CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,100}")
 
 class ClientExists(Conflict):
     code = "client_exists"
+
+
+class ClientProvisioned(Conflict):
+    """Provided by the deployment (BOOTSTRAP_CLIENTS): without it services could not ask for revocations, say."""
+
+    code = "client_provisioned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +94,29 @@ def ensure(session: Session, client_id: str, secret: str | None, metadata: Metad
     if client.has_secret != bool(secret):
         raise Invalid.field("client_secret", "is for clients that authenticate by one, and only for them")
     client.secret_hash = digest(secret) if secret else None
+    client.is_provisioned = True
     session.add(client)
     session.flush()
     return client
+
+
+def to_change(session: Session, client_id: str) -> Client:
+    """Raises NotFound, or ClientProvisioned for one that only `seed` changes."""
+    client = find(session, client_id)
+    if client.is_provisioned:
+        raise ClientProvisioned("This client is provided by the deployment: change BOOTSTRAP_CLIENTS, and seed.")
+    return client
+
+
+def require_grantable(metadata: Metadata, reach: Callable[[str], str | None]) -> None:
+    """What somebody may have for a client that is not the store's own. `reach` tells why an address may not be called.
+
+    Raises Invalid.
+    """
+    if internal := sorted(set((metadata.scope or "").split()) & scopes.SERVICE_SCOPES.keys()):
+        raise Invalid.field("scope", f"is for the store's own services only: {', '.join(internal)}")
+    if metadata.backchannel_logout_uri and (wrong := reach(metadata.backchannel_logout_uri)):
+        raise Invalid.field("backchannel_logout_uri", wrong)
 
 
 def renew_secret(client: Client) -> str:
@@ -100,8 +126,8 @@ def renew_secret(client: Client) -> str:
 
 
 def remove(session: Session, client_id: str) -> None:
-    """The client, its codes and consents, and the tokens it holds. Raises NotFound."""
-    session.delete(find(session, client_id))
+    """The client, its codes and consents, and the tokens it holds. Raises as `to_change`."""
+    session.delete(to_change(session, client_id))
     families.revoke_of_client(session, client_id)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from ipaddress import ip_address
 from urllib.parse import urlencode, urlsplit
 
 MAX_LENGTH = 2000
@@ -15,6 +16,9 @@ MAX_LENGTH = 2000
 _CHARACTERS = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")
 _LOOPBACK = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]))(?::([0-9]{1,5}))?((?:[/?].*)?)")
 _PRIVATE_USE = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.?"
+)
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -27,13 +31,21 @@ def problem(uri: str, own_origin: str) -> str | None:
         host, _port = parts.hostname, parts.port
     except ValueError:
         return "is not a URI"
-    if "@" in parts.netloc:
-        return "must not contain credentials"
+    if "@" in parts.netloc or (host and not _is_host(host)):
+        return "must name a host, without credentials"
     if host and (parts.scheme == "https" or (parts.scheme == "http" and _is_near(uri, host, own_origin))):
         return None
     if _PRIVATE_USE.fullmatch(parts.scheme):
         return None
     return "must use https, http on a loopback address, or a private-use scheme such as com.example.app"
+
+
+def _is_host(host: str) -> bool:
+    """A DNS name or an address, and nothing that could mean something else where it is written down again."""
+    try:
+        return _HOST.fullmatch(host) is not None or bool(ip_address(host))
+    except ValueError:
+        return False
 
 
 def _is_near(uri: str, host: str, own_origin: str) -> bool:

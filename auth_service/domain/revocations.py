@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from auth_service.models import Revocation
 from common.db import utcnow
-from common.revocation import CLAIMS, LONGEST_TOKEN_SECONDS, is_refused
+from common.revocation import LONGEST_TOKEN_SECONDS, is_refused, named
 
 KEEP = timedelta(seconds=LONGEST_TOKEN_SECONDS)
 
@@ -40,8 +40,8 @@ def since(session: Session, after: int) -> dict[str, Any]:
 
 def covers(session: Session, claims: dict[str, Any]) -> bool:
     """Whether verifiers refuse a token of these claims."""
-    named = [(kind, str(claims[claim])) for kind, claim in CLAIMS.items() if claim in claims]
-    found = select(Revocation.kind, Revocation.at).where(tuple_(Revocation.kind, Revocation.revoked).in_(named))
+    ends = tuple_(Revocation.kind, Revocation.revoked).in_(named(claims))
+    found = select(Revocation.kind, Revocation.at).where(ends)
     return any(is_refused(row.kind, row.at.timestamp(), claims) for row in session.execute(found))
 
 

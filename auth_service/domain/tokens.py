@@ -87,10 +87,12 @@ class Issuer:
         return self._sign(session, told.about(user, family.claims.get("id_token", ())) | claims, "JWT", signer)
 
     def logout_token(self, session: Session, client_id: str, subject: UUID, session_id: UUID) -> str:
-        """OpenID Connect Back-Channel Logout section 2.4."""
+        """OpenID Connect Back-Channel Logout section 2.4; signed as the client's ID tokens are (section 2.6)."""
+        client = session.get(Client, client_id)
+        signer = self.keys.signer(session, client.id_token_signed_response_alg if client else None)
         claims = {"sub": str(subject), "sid": str(session_id), "jti": str(new_id()), "events": {LOGOUT_EVENT: {}}}
         common = self._common_claims(client_id)
-        return self._sign(session, common | claims | {"exp": common["iat"] + LOGOUT_LIFE}, "logout+jwt")
+        return self._sign(session, common | claims | {"exp": common["iat"] + LOGOUT_LIFE}, "logout+jwt", signer)
 
     def read(self, session: Session, token: str, *, kind: str, expired_too: bool = False) -> dict[str, Any] | None:
         """The claims of a token of this type that we signed, for whatever audience."""

@@ -18,7 +18,9 @@ from tests.support.database import empty, rolled_back_session, service_config, s
 
 PASSWORD = "a long walk at dusk"
 
-config = service_config(AuthConfig, KEY_ENCRYPTION_KEY="only-in-tests-" * 4, RATE_LIMITS_ENABLED="true")
+config = service_config(
+    AuthConfig, KEY_ENCRYPTION_KEY="only-in-tests-" * 4, RATE_LIMITS_ENABLED="true", CLIENT_NETWORKS="127.0.0.0/8"
+)
 database = service_database()
 session = rolled_back_session()
 

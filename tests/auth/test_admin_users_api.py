@@ -218,7 +218,7 @@ def test_every_admin_write_is_in_the_audit_trail(client: FlaskClient, admin: dic
     change = {"username": "carla", "email": "carla@example.com", "role": "admin"}
     client.put(f"{PATH}/{made['id']}", json=change, headers=admin)
     client.patch(f"{PATH}/{made['id']}/deactivate", headers=admin)
-    body = {"client_name": "m", "grant_types": ["client_credentials"], "scope": "replicas:read"}
+    body = {"client_name": "m", "grant_types": ["client_credentials"], "scope": "orders:read"}
     app = client.post("/api/v1/admin/clients", json=body, headers=admin).json
     client.post(f"/api/v1/admin/clients/{app['client_id']}/rotate-secret", headers=admin)
     client.delete(f"/api/v1/admin/clients/{app['client_id']}", headers=admin)

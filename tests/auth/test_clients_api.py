@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from auth_service.domain import clients
 from auth_service.domain.clients import TOKEN_EXCHANGE as EXCHANGE
+from common.db import Database
 from tests.auth.support import Browser, Pkce, authorization
 from tests.support.proofs import Key
 
@@ -45,7 +47,7 @@ def test_a_secret_is_shown_once(client: FlaskClient, admin: dict[str, str], made
 
 
 def test_the_secret_works(client: FlaskClient, admin: dict[str, str]) -> None:
-    body = {"client_name": "m", "grant_types": ["client_credentials"], "scope": "replicas:read"}
+    body = {"client_name": "m", "grant_types": ["client_credentials"], "scope": "orders:read"}
     made = client.post(PATH, json=body, headers=admin).json
     form = {"grant_type": "client_credentials"}
 
@@ -176,3 +178,48 @@ def test_the_list_is_paged(client: FlaskClient, admin: dict[str, str]) -> None:
 def test_an_unknown_client_is_not_found(client: FlaskClient, admin: dict[str, str], client_id: str) -> None:
     for method in (client.get, client.delete):
         assert method(f"{PATH}/{client_id}", headers=admin).status_code == 404
+
+
+def test_internal_scopes_are_not_granted(client: FlaskClient, admin: dict[str, str], made: dict[str, Any]) -> None:
+    machine = {"client_name": "m", "grant_types": ["client_credentials"], "scope": "orders:read replicas:read"}
+    for answer in (
+        client.post(PATH, json=machine, headers=admin),
+        client.put(f"{PATH}/{made['client_id']}", json=machine, headers=admin),
+    ):
+        assert (answer.status_code, [each["field"] for each in answer.json["errors"]]) == (422, ["scope"])
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://10.0.0.7/bye",
+        "https://169.254.169.254/latest",
+        "https://[::1]/bye",
+        "https://[fd00::1]/bye",
+        "https://[::ffff:10.0.0.7]/bye",
+        "https://192.168.1.1:8443/bye",
+    ],
+)
+def test_nobody_has_us_call_our_own_networks(client: FlaskClient, admin: dict[str, str], uri: str) -> None:
+    answer = client.post(PATH, json=NEW | {"backchannel_logout_uri": uri}, headers=admin)
+    assert (answer.status_code, [each["field"] for each in answer.json["errors"]]) == (422, ["backchannel_logout_uri"])
+
+
+def test_a_client_of_the_deployment_is_not_the_staffs_to_change(
+    client: FlaskClient, admin: dict[str, str], database: Database
+) -> None:
+    with database.transaction() as session:
+        clients.ensure(session, "their-own", "a secret", clients.Metadata("Own", ["https://x.example/"]), own_origin="")
+    path = f"{PATH}/their-own"
+    for answer in (
+        client.delete(path, headers=admin),
+        client.put(path, json=NEW, headers=admin),
+        client.post(f"{path}/rotate-secret", headers=admin),
+    ):
+        assert (answer.status_code, answer.json["code"]) == (409, "client_provisioned")
+    assert client.get(path, headers=admin).json["client_name"] == "Own"
+
+
+@pytest.mark.parametrize("uri", ["https://a.example;sandbox/cb", "https://a_b$.example/cb", "https://a..example/cb"])
+def test_an_address_names_a_host(client: FlaskClient, admin: dict[str, str], uri: str) -> None:
+    assert client.post(PATH, json=NEW | {"redirect_uris": [uri]}, headers=admin).status_code == 422

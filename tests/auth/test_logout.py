@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 
 import jwt
 import pytest
+import requests
 from flask import Flask
 from sqlalchemy import func, select, text, update
 from werkzeug.test import TestResponse
@@ -21,6 +22,7 @@ from auth_service.backchannel import send_logouts
 from auth_service.config import AuthConfig
 from auth_service.domain import logout_notices
 from auth_service.models import LogoutNotice
+from auth_service.outside import Outside
 from common.db import Database, utcnow
 from tests.auth.support import ISSUER, Browser, Pkce, authorization, hidden_fields, query, register_client
 from tests.support.serving import serving
@@ -352,3 +354,25 @@ def test_a_logout_token_is_no_hint_and_no_access(
     assert browser.http.get("/userinfo", headers={"Authorization": f"Bearer {token}"}).status_code == 401
     browser.tokens(told_client)
     assert "Sign out?" in leave(browser, id_token_hint=token).text
+
+
+def test_nothing_is_sent_into_our_own_networks_however_a_name_resolves(
+    listener: Listener,
+) -> None:
+    """The name was somebody else's when it was registered, and leads to us when it is called."""
+    with Outside().session() as session, pytest.raises(requests.ConnectionError):
+        session.post(f"http://localhost:{listener.server_port}/bye", data={}, timeout=5)
+    assert listener.received == []
+
+
+def test_a_logout_token_is_signed_as_the_clients_id_tokens_are(
+    browser: Browser, database: Database, config: AuthConfig, listener: Listener
+) -> None:
+    told = register_client(
+        database, token_endpoint_auth_method="none", trusted=True, backchannel_logout_uri=listener.url,
+        id_token_signed_response_alg="RS256",
+    )[0]  # fmt: skip
+    header = {"Authorization": f"Bearer {browser.tokens(told)['access_token']}"}
+    browser.http.post("/api/v1/auth/logout", headers=header)
+    backchannel.send_logouts(database, config)
+    assert jwt.get_unverified_header(listener.received[0])["alg"] == "RS256"

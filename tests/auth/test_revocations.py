@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import jwt
@@ -13,6 +14,7 @@ from sqlalchemy import text
 from auth_service.domain import clients, revocations
 from auth_service.models import Revocation
 from common.db import Database
+from common.revocation import Revocations
 from tests.auth.support import ISSUER, Browser, register_client
 from tests.auth.test_token_exchange import exchange
 from tests.support.waiting import eventually
@@ -200,3 +202,19 @@ def test_what_no_token_can_be_older_than_is_pruned(database: Database, user: Any
         revocations.prune(session)
     with database.read() as reading:
         assert revocations.since(reading, 0)["items"] == []
+
+
+def test_what_was_got_for_a_token_ends_with_it_all_the_way_down(
+    browser: Browser, machine: tuple[str, str], database: Database, public_client: str
+) -> None:
+    other = register_client(database, **MACHINE)
+    subject = browser.tokens(public_client)["access_token"]
+    acting = exchange(browser.http, machine, subject).json["access_token"]
+    further = exchange(browser.http, other, acting).json["access_token"]
+    assert introspected(browser.http, other, further)
+    assert browser.http.post("/revoke", data={"token": acting}, auth=machine).status_code == 200
+    assert [introspected(browser.http, other, each) for each in (further, acting, subject)] == [False, False, True]
+    feed = {"items": [{"kind": "token", "id": claims_of(acting)["jti"], "at": time.time()}], "next": 1}
+    known = Revocations(lambda _: feed)
+    assert known.refuse(claims_of(further))
+    assert not known.refuse(claims_of(subject))

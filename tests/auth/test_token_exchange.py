@@ -16,6 +16,7 @@ from common.auth import StaticKeys, TokenVerifier
 from common.db import Database
 from common.errors import Unauthorized
 from tests.auth.support import ISSUER, Browser, Pkce, authorization, query, register_client
+from tests.auth.test_authorize import consent_page, decide
 
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 SERVICE = {"grant_types": [TOKEN_EXCHANGE, "client_credentials"], "scope": "orders:read", "redirect_uris": []}
@@ -249,3 +250,16 @@ def test_machines_name_their_resource_too(browser: Browser, service: tuple[str, 
 
     assert claims_of(ask(resource="review-service"))["aud"] == "review-service"
     assert ask(resource="https://evil.example/").json["error"] == "invalid_target"
+
+
+def test_an_apps_token_does_not_become_one_that_touches_the_account(browser: Browser, database: Database) -> None:
+    """A program of the store acts for the person, and yet with no more than the app had whose token it exchanged."""
+    app, _ = register_client(database, token_endpoint_auth_method="none")
+    own = register_client(database, **(SERVICE | {"scope": "openid profile email", "trusted": True}))
+    pkce = Pkce()
+    code = query(decide(browser, consent_page(browser, app, pkce), "allow").location)["code"]
+    subject = browser.redeem(code, app, pkce).json["access_token"]
+    acting = exchange(browser.http, own, subject).json["access_token"]
+    headers = {"Authorization": f"Bearer {acting}"}
+    assert browser.http.get("/api/v1/users/me", headers=headers).status_code == 200
+    assert browser.http.patch("/api/v1/users/me", json={"username": "thief"}, headers=headers).status_code == 403

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
+from common.dpop import check_proof
+from gateway.proofs import SharedProofs
 from tests.gateway.conftest import RunningGateway
-from tests.gateway.standin import Exchange
+from tests.gateway.standin import Exchange, closed_port
 from tests.support.proofs import Key
 from tests.support.tokens import ISSUER, claims, sign
 
@@ -86,3 +90,23 @@ def test_client_authentication_is_no_matter_of_tokens(gateway: RunningGateway) -
     gateway.services["auth"].on("/token", refuse)
     reply = gateway.ask("POST", "/token", "Content-Length: 0")
     assert reply.fields["WWW-Authenticate"] == 'Basic realm="bookstore"'
+
+
+@pytest.mark.redis
+def test_a_proof_counts_once_over_all_replicas(key: Key) -> None:
+    url = os.environ["TEST_REDIS_URL"]
+    one, other = SharedProofs(url), SharedProofs(url)
+    proof, later = (check_proof(key.proof("GET", ISSUER), method="GET", url=ISSUER) for _ in range(2))
+    assert [one.is_new(proof), other.is_new(proof), one.is_new(proof), other.is_new(later)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_proofs_are_remembered_while_the_redis_is_away(key: Key) -> None:
+    with closed_port() as port:
+        proofs = SharedProofs(f"redis://127.0.0.1:{port}")
+        proof = check_proof(key.proof("GET", ISSUER), method="GET", url=ISSUER)
+        assert [proofs.is_new(proof), proofs.is_new(proof)] == [True, False]

@@ -12,6 +12,7 @@ from auth_service.domain.oauth.proofs import InvalidProof
 from auth_service.domain.resources import InvalidTarget
 from auth_service.domain.tokens import Use
 from auth_service.models import TokenFamily, User
+from common.revocation import EXCHANGED_FROM
 
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - the name of a type
 _ACCEPTED = (ACCESS_TOKEN, "urn:ietf:params:oauth:token-type:jwt")
@@ -45,7 +46,7 @@ class TokenExchange(Grant, BaseGrant, TokenEndpointMixin):
         use = Use(
             audience=self._target(claims),
             jkt=self.request.jkt,
-            beside={"client_id": client_id, "act": self._act(claims)},
+            beside={"client_id": client_id, "act": self._act(claims), EXCHANGED_FROM: _chain(claims)},
             ends_at=claims["exp"],
         )
         return self.server.issuer.for_user(self.server.session, family, user, self._scope(claims), use)
@@ -103,6 +104,11 @@ class TokenExchange(Grant, BaseGrant, TokenEndpointMixin):
         if claims is None or not standing.is_good(self.server.session, claims):
             raise InvalidRequestError(f"The {name} is not valid.")
         return claims
+
+
+def _chain(claims: dict[str, Any]) -> list[str]:
+    """What ends the new token as well: the end of the old one, and of what that was got for."""
+    return [claims["jti"], *claims.get(EXCHANGED_FROM, ())]
 
 
 def _depth(act: dict[str, Any] | None) -> int:
