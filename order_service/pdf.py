@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 
 from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
-from fontTools.varLib import instancer
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 from fpdf.fonts import FontFace
@@ -17,7 +16,6 @@ from common import fonts
 from common.fonts import Font
 
 FAMILY = "noto"
-REGULAR = 400
 HEADINGS = FontFace(fill_color=(235, 235, 235))
 
 
@@ -62,12 +60,11 @@ class Document(FPDF):
 
 
 def _east_asian(font: Font, text: str, folder: Path) -> Path:
-    """A font with the characters of this text only: of the whole one a regular weight would take minutes to make."""
+    """A font with the characters of this text only: the library would take seconds to make one of the whole file."""
     options = Options(layout_features=[], notdef_outline=True)
     with TTFont(font.path, fontNumber=font.number, lazy=True) as opened:
         wanted = Subsetter(options)
         wanted.populate(text=text)
         wanted.subset(opened)
-        instancer.instantiateVariableFont(opened, {"wght": REGULAR}, inplace=True)
         opened.save(folder / "east-asian.otf")
     return folder / "east-asian.otf"

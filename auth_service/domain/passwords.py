@@ -157,8 +157,10 @@ def _is_a_store_word(password: str) -> bool:
 @cache
 def _common() -> frozenset[str]:
     """The most frequent ones of leaked passwords, and variants of ours that the shortest ones are lengthened to."""
-    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415 - its ten megabytes are for auth's web alone
-
-    lines = Path(__file__).with_name("common_passwords.txt").read_text(encoding="utf-8").splitlines()
-    known = {each.casefold() for each in FREQUENCY_LISTS["passwords"]} | set(lines)
+    folder = Path(__file__).parent
+    known = {
+        line
+        for name in ("leaked_passwords.txt", "common_passwords.txt")
+        for line in (folder / name).read_text(encoding="utf-8").splitlines()
+    }
     return frozenset(each for each in known if len(each) >= MIN_LENGTH and not each.startswith("#"))

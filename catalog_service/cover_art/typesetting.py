@@ -56,7 +56,8 @@ def _font(font: Font, weight: int, width: int, size: int) -> ImageFont.FreeTypeF
 @lru_cache(maxsize=256)
 def _kept(font: Font, weight: int, width: int, size: int) -> ImageFont.FreeTypeFont:
     made = ImageFont.truetype(str(font.path), size, index=font.number)
-    made.set_variation_by_axes([weight, width] if font == NOTO else [weight])
+    if not font.is_east_asian:  # whose one weight serves for all
+        made.set_variation_by_axes([weight, width] if font == NOTO else [weight])
     return made
 
 

@@ -1,6 +1,7 @@
 """The fonts that come with us: Noto Sans for most of the world's letters, and one for each other script.
 
-They are read from the disk only when a text needs them: that of the East Asian scripts alone has 33 MB.
+They are in the folder `files`, whose README says where each is from and how it was made smaller. They are read from
+the disk only when a text needs them: that of the East Asian scripts alone has 12 MB.
 """
 
 from __future__ import annotations
@@ -11,13 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import fontpkg_noto_sans
-import manimgx_fonts
-import manimgx_fonts_cjk
 from fontTools.ttLib import TTFont
 
-NOTO_SANS = Path(str(fontpkg_noto_sans.__file__)).parent / "files" / "NotoSans[wdth,wght].ttf"
-EAST_ASIAN = Path(str(manimgx_fonts_cjk.__file__)).parent / "NotoSansCJK-VF.otf.ttc"
+FOLDER = Path(__file__).parent / "files"
+NOTO_SANS = FOLDER / "NotoSans[wdth,wght].ttf"
+EAST_ASIAN = FOLDER / "NotoSansCJK-Medium.ttc"
 JAPANESE, KOREAN, SIMPLIFIED = range(3)
 
 # The first character of each block of Unicode, and the font that has it; None: Noto Sans, or none at all.
@@ -99,7 +98,7 @@ def _script(character: str) -> str | None:
 def _font(script: str, text: str) -> Font:
     if script == "CJK":
         return Font(EAST_ASIAN, _east_asian_number(text))
-    return Font(Path(str(manimgx_fonts.__file__)).parent / f"NotoSans{script}[wght].ttf")
+    return Font(FOLDER / f"NotoSans{script}[wght].ttf")
 
 
 def _east_asian_number(text: str) -> int:
