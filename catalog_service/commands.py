@@ -61,7 +61,7 @@ def import_books(file: Path, format_name: str | None, dry_run: bool, bad_rows: P
 
 def _run(database: Database, config: CatalogConfig, job: jobs.Job, file: BinaryIO, bar: Any) -> ImportJob:
     """To its end, whatever that is; a bad file is a failure that is written down."""
-    importing = Import(database.transaction, config.currency, on_batch=_say)
+    importing = Import(database.transaction, config.currency, on_batch=_say, most_rejected=config.import_rejected_limit)
     failure = None
 
     def count(size: int) -> None:
@@ -72,6 +72,8 @@ def _run(database: Database, config: CatalogConfig, job: jobs.Job, file: BinaryI
         importing.run(job, FORMATS[job.format].reader(file, count))
     except FileRefused as refused:
         failure = str(refused)
+    except jobs.ClaimLost:
+        raise click.ClickException("The import was cancelled; what went in already can be undone.") from None
     with database.transaction() as session:
         return jobs.finish(session, job, failure=failure)
 

@@ -28,6 +28,7 @@ class CatalogConfig(ServiceConfig):
     image_pixels: int
     antivirus_url: str
     import_limit: int
+    import_rejected_limit: int
     import_retention_days: int
     order_url: str
     review_url: str
@@ -63,6 +64,7 @@ def _files(env: Env) -> dict[str, Any]:
         "image_pixels": env.int("IMAGE_PIXELS", 25_000_000, validate=validate.Range(min=10_000)),
         "antivirus_url": env.str("ANTIVIRUS_URL", "", validate=_check_antivirus),
         "import_limit": env.int("IMPORT_LIMIT", 256 * MEBIBYTE, validate=validate.Range(min=1024)),
+        "import_rejected_limit": env.int("IMPORT_REJECTED_LIMIT", 10_000, validate=validate.Range(min=1)),
         "import_retention_days": env.int("IMPORT_RETENTION_DAYS", 30, validate=validate.Range(min=1, max=3650)),
     }
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import StringIO
 from typing import Any
 
 from common.db import Database
 from common.pagination import Batch, Sort, sort_values
+from common.spreadsheets import as_cell
 from order_service.domain import views
 
 BATCH = 500
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 ORDER_FIELDS = ("number", "id", "status", "user_id")
 SUM_FIELDS = ("subtotal", "discount", "shipping", "tax", "total", "currency", "promotion_code", "shipping_method")
 ADDRESS_FIELDS = ("name", "city", "postal_code", "country")
@@ -28,16 +28,20 @@ HEAD = (
 )
 
 
-def rows(database: Database, batch: Batch, by: Sequence[Sort]) -> Iterator[str]:
-    """The head, then every order; a slow reader holds no transaction open between two batches."""
-    yield _written([HEAD])
+def rows(database: Database, batch: Batch, by: Sequence[Sort], *, raw: bool = False) -> Iterator[str]:
+    """The head, then every order; a slow reader holds no transaction open between two batches.
+
+    `raw`: texts as they are, for programs; else none is a formula to a spreadsheet.
+    """
+    as_written = str if raw else as_cell
+    yield _written([HEAD], as_written)
     last = None
     while True:
         with database.read() as session:
             found = session.execute(batch(last, BATCH)).all()
             orders = views.complete(session, [views.plain(row) for row in found])
         if orders:
-            yield _written([_row(each) for each in orders])
+            yield _written([_row(each) for each in orders], as_written)
         if len(found) < BATCH:
             return
         last = sort_values(by, found[-1])
@@ -56,12 +60,8 @@ def _row(order: dict[str, Any]) -> list[Any]:
     ]
 
 
-def _written(lines: Sequence[Sequence[Any]]) -> str:
+def _written(lines: Sequence[Sequence[Any]], as_written: Callable[[str], str]) -> str:
     written = StringIO()
-    csv.writer(written).writerows([[_safe(cell) for cell in line] for line in lines])
+    cells = [[as_written(cell) if isinstance(cell, str) else cell for cell in line] for line in lines]
+    csv.writer(written).writerows(cells)
     return written.getvalue()
-
-
-def _safe(cell: Any) -> Any:
-    """What somebody wrote must not become a formula in whoever's spreadsheet."""
-    return f"'{cell}" if isinstance(cell, str) and cell.lstrip(" ").startswith(FORMULA) else cell

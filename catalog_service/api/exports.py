@@ -13,6 +13,7 @@ from catalog_service.domain.search import Filters
 from common.api import accepts, returns
 from common.auth import requires
 from common.db import current_database, session
+from common.spreadsheets import RAW
 
 api = Blueprint("exports", __name__, url_prefix="/api/v1/admin/exports")
 
@@ -23,6 +24,7 @@ class ExportQuery(BookFilters):
     format: FormatName = "csv"
     book_format: fields.BookFormat | None = None
     is_active: bool | None = None
+    raw: bool = Field(False, description=RAW)
     limit: int | None = Field(None, ge=1, description="At most so many of the books that fit; without it, all.")
 
     def filters(self) -> Filters:
@@ -39,5 +41,5 @@ def export_books(query: ExportQuery) -> Response:
     filters = search.understood(session, query.filters())
     chosen = exports.statement(filters, is_active=query.is_active, limit=query.limit)
     written = FORMATS[query.format]
-    pieces = exports.stream(current_database().transaction(), chosen, query.format)
+    pieces = exports.stream(current_database().transaction(), chosen, query.format, raw=query.raw)
     return attachment(pieces, written.media_type, f"books.{written.extension}")

@@ -31,7 +31,7 @@ api = Blueprint("imports", __name__, url_prefix="/api/v1/admin/imports")
 ERRORS_SHOWN = 100
 FORM_OVERHEAD = 64 * 1024
 FILES = FileContent(tuple(each.media_type.partition(";")[0] for each in FORMATS.values()))
-Status = Literal["PENDING", "RUNNING", "COMPLETED", "FAILED"]
+Status = Literal["PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
 
 
 class ImportForm(Request):
@@ -130,7 +130,7 @@ def get_import(id: UUID) -> dict[str, Any]:
     """How far an import is, and what became of its rows."""
     job = jobs.find(session, id)
     path = f"{api.url_prefix}/{id}"
-    links = {name: f"{path}/{name}" for name in ("problems", "changes", "rejected", "undo")}
+    links = {name: f"{path}/{name}" for name in ("problems", "changes", "rejected", "cancel", "undo")}
     return _summary(job) | {"errors": _errors(job), "links": links}
 
 
@@ -174,6 +174,15 @@ def undo_import(id: UUID) -> tuple[Any, ...]:
     """Have it taken back: former fields again, new books off sale; what was changed or sold since stays."""
     undo.request(session, id, actor=current_user().subject)
     return {"id": id, "status": "PENDING"}, 202, {"Location": f"{api.url_prefix}/{id}"}
+
+
+@api.post("/<uuid:id>/cancel")
+@requires("books:write")
+@returns(Accepted)
+def cancel_import(id: UUID) -> dict[str, Any]:
+    """Take it no further: what went in already stays, and can be undone. Saying it again changes nothing."""
+    job = jobs.cancel(session, id, actor=current_user().subject)
+    return {"id": id, "status": job.status}
 
 
 def attachment(pieces: Iterator[bytes], media_type: str, filename: str) -> Response:

@@ -40,8 +40,12 @@ def _names(model: Any, order: Any) -> Any:
     return joined.scalar_subquery().label(model.__tablename__)
 
 
-def stream(transaction: AbstractContextManager[Session], chosen: Select[Any], format: str) -> Iterator[bytes]:
+def stream(
+    transaction: AbstractContextManager[Session], chosen: Select[Any], format: str, *, raw: bool = False
+) -> Iterator[bytes]:
     """The books as a file, in pieces; the transaction is open until the last was taken."""
+    written = FORMATS[format]
+    write = (raw and written.write_raw) or written.write
     with transaction as session:
         rows = session.execute(chosen.execution_options(yield_per=AT_ONCE))
-        yield from FORMATS[format].write(rows)
+        yield from write(rows)

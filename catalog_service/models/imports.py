@@ -19,6 +19,7 @@ class ImportStatus(StrEnum):
     RUNNING = "RUNNING"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
 
 
 class UndoOutcome(StrEnum):
@@ -33,6 +34,8 @@ IN_WORK = f"status IN {tuple(map(str, OPEN))} OR undo_status IN {tuple(map(str, 
 
 class ImportJob(Base):
     """One file on its way in, and later perhaps its way back (`undo_status`).
+
+    Those that wait are worked on in turn: who has had one since (`turn_at`) comes after those who have not.
 
     Whoever works on it holds `claim` until `lease_until`; `attempts` counts claims without a batch that succeeded.
     `head` and `tail` frame the rows that were rejected when they are made a file again.
@@ -65,6 +68,7 @@ class ImportJob(Base):
     kept: Mapped[int] = mapped_column(default=0)
     claim: Mapped[UUID | None]
     lease_until: Mapped[datetime | None]
+    turn_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
     details_kept: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)

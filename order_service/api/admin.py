@@ -20,6 +20,7 @@ from common.auth import current_user, requires, requires_user
 from common.db import current_database, session, transaction
 from common.errors import DomainError, Invalid, NotFound
 from common.pagination import Listing, listing, paginate
+from common.spreadsheets import RAW
 from order_service import orders_csv, packing_slip_pdf
 from order_service.api import idempotency
 from order_service.api.refunding import give_back
@@ -52,6 +53,12 @@ class OrderFilters(Request):
 
 class OrderQuery(OrderFilters, PageQuery):
     """A page of what the filters let through."""
+
+
+class ExportQuery(OrderFilters):
+    """What the filters let through, as a file."""
+
+    raw: bool = Field(False, description=RAW)
 
 
 class StatusBody(Request):
@@ -201,11 +208,11 @@ def get_packing_slip(order_id: UUID) -> Response:
 
 @api.get("/admin/orders/export")
 @requires("orders:manage")
-@accepts(query=OrderFilters)
+@accepts(query=ExportQuery)
 @returns(FileContent(("text/csv",)))
-def export(query: OrderFilters) -> Response:
+def export(query: ExportQuery) -> Response:
     """All orders that the filters let through, as CSV, the latest first; sent while they are read."""
-    rows = orders_csv.rows(current_database(), _wanted(session, query).batch, NEWEST_FIRST)
+    rows = orders_csv.rows(current_database(), _wanted(session, query).batch, NEWEST_FIRST, raw=query.raw)
     headers = {"Content-Disposition": "attachment; filename=orders.csv", "Cache-Control": "private, no-store"}
     return Response(rows, mimetype="text/csv", headers=headers)
 

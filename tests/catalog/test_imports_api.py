@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select, text
 
-from catalog_service.domain.imports import jobs, worker
+from catalog_service.domain.imports import jobs, run, worker
 from catalog_service.domain.imports.run import BATCH
 from catalog_service.models import Book, ImportJob, ImportKey, ImportPiece
 from common.events.administration import CatalogAdminActed
@@ -296,3 +297,66 @@ def test_details_are_forgotten_after_a_time_and_then_nothing_is_undone(client, a
     assert (kept["created"], kept["errors"]) == (2, [])
     assert client.post(sent["links"]["undo"], headers=admin).status_code == 409
     assert count_of(database, ImportJob) == 1
+
+
+def test_an_import_is_cancelled_and_what_went_in_can_be_undone(client, admin, send, work, database, config):
+    rows = "".join(f"A-{number},,Emma {number},,1.00\n" for number in range(BATCH + 1))
+    sent = send(f"{HEADER}\n{rows}").json["id"]
+    begun = iter((False, True))
+    worker.run_next(database, config, lambda: next(begun))
+    for _ in range(2):
+        answer = client.post(f"{PATH}/{sent}/cancel", headers=admin)
+        assert (answer.status_code, answer.json["status"]) == (200, "CANCELLED")
+    work()
+    found = client.get(f"{PATH}/{sent}", headers=admin).json
+    assert (found["status"], found["created"]) == ("CANCELLED", BATCH)
+    assert (count_of(database, ImportPiece), count_of(database, ImportKey)) == (0, 0)
+    assert client.post(found["links"]["undo"], headers=admin).status_code == 202
+    work()
+    assert client.get(f"{PATH}/{sent}", headers=admin).json["undo"]["withdrawn"] == BATCH
+
+
+def test_whoever_works_on_a_cancelled_import_writes_no_more(client, admin, send, database, config):
+    sent = send(GOOD).json["id"]
+
+    def cancelled_meanwhile():
+        assert client.post(f"{PATH}/{sent}/cancel", headers=admin).status_code == 200
+        return False
+
+    worker.run_next(database, config, cancelled_meanwhile)
+    found = client.get(f"{PATH}/{sent}", headers=admin).json
+    assert (found["status"], found["rows"], count_of(database, Book)) == ("CANCELLED", 0, 0)
+
+
+def test_what_has_ended_is_not_cancelled(client, admin, done):
+    answer = client.post(done(GOOD)["links"]["cancel"], headers=admin)
+    assert (answer.status_code, answer.json["code"]) == (409, "not_cancellable")
+
+
+def test_a_large_import_lets_others_have_their_turn(client, admin, send, database, config, monkeypatch):
+    monkeypatch.setattr(worker, "TURN_SECONDS", 0.0)
+    rows = "".join(f"A-{number},,Emma {number},,1.00\n" for number in range(3 * BATCH))
+    large, small = send(f"{HEADER}\n{rows}").json["id"], send(GOOD.replace("A-", "B-")).json["id"]
+    order = []
+    while worker.run_next(database, config):
+        order.append([client.get(f"{PATH}/{id}", headers=admin).json["status"] for id in (large, small)])
+    assert order[0][1] == "PENDING" or order[0] == ["RUNNING", "PENDING"]
+    assert ["RUNNING", "COMPLETED"] in order
+    assert order[-1] == ["COMPLETED", "COMPLETED"]
+    assert client.get(f"{PATH}/{large}", headers=admin).json["created"] == 3 * BATCH
+
+
+def test_a_file_of_junk_is_given_up_soon(client, admin, send, database, config):
+    sent = send(f"{HEADER}\n" + "x\n" * (4 * BATCH)).json["id"]
+    while worker.run_next(database, replace(config, import_rejected_limit=BATCH)):
+        pass
+    found = client.get(f"{PATH}/{sent}", headers=admin).json
+    assert (found["status"], found["rejected"]) == ("FAILED", 2 * BATCH)
+    assert "right file" in found["errors"][0]["message"]
+
+
+def test_one_row_has_only_so_many_problems_written_down(client, admin, send, work, monkeypatch):
+    monkeypatch.setattr(run, "MOST_OF_ONE_ROW", 1)
+    sent = send(f"{HEADER}\n,123,,,free\n").json["id"]
+    work()
+    assert len(client.get(f"{PATH}/{sent}/problems", headers=admin).json["items"]) == 1

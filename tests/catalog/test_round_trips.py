@@ -18,6 +18,7 @@ from catalog_service.domain.imports.reading import WHITE_SPACE
 from catalog_service.domain.imports.upsert import upsert
 from catalog_service.domain.isbn import from_stem
 from catalog_service.domain.search import Filters
+from common import spreadsheets
 from common.db import utcnow
 from tests.support.tokens import bearer
 
@@ -208,11 +209,27 @@ def test_no_cell_is_a_formula(fill, database):
     assert (cells["title"], cells["publisher"], cells["authors"]) == ("'=HYPERLINK(1)", "'-z", "'@x;+y")
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["=1", "＝1", "\uff0b1", "－1", "＠a", "\t=1", " \u00a0=1", "\u3000＝1", "\ufeff=1", "\u200b@a", "\n=1", "\tx"],
+)
+def test_whatever_a_spreadsheet_would_calculate_gets_an_apostrophe(text):
+    assert spreadsheets.as_cell(text) == f"'{text}"
+    assert spreadsheets.as_text(f"'{text}") == text
+
+
+def test_programs_can_have_the_texts_as_they_are(client, admin, add_book):
+    add_book("=1+1", code="A-1")
+    for query, title in (("", "'=1+1"), ("?raw=true", "=1+1")):
+        rows = client.get(f"/api/v1/admin/exports/books{query}", headers=admin).data.decode().splitlines()
+        assert rows[1].split(",")[2] == title
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.lists(texts()), texts())
 def test_cells_are_read_as_they_were_written(names, value):
     assert columns.split(columns.join(names)) == names
-    assert columns.as_text(columns.as_cell(value)) == value
+    assert spreadsheets.as_text(spreadsheets.as_cell(value)) == value
 
 
 def test_an_export_has_all_books_and_filters_come_before_the_limit(client, admin, add_book, database):

@@ -132,6 +132,8 @@ def test_what_somebody_wrote_is_no_formula(shop: Shop, database: Database) -> No
     (row,) = exported(shop)
     assert (row["ship_to_name"], row["ship_to_city"]) == ("'=HYPERLINK(1)", "'-Town")
     assert row["items"] == "1 x =1+1"
+    (raw,) = exported(shop, "?raw=true")
+    assert (raw["ship_to_name"], raw["ship_to_city"]) == ("=HYPERLINK(1)", "-Town")
 
 
 def test_all_of_it_is_for_the_staff(shop: Shop, book: UUID) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from catalog_service.domain.imports.draft import Problem, Rejected, Row
 from catalog_service.domain.imports.reading import WHITE_SPACE
+from common.spreadsheets import as_text
 
 LIST_SEPARATOR = ";"
 LISTS = ("authors", "genres")
@@ -30,9 +31,6 @@ COLUMNS = (*NEVER_EMPTY, *NULLABLE, *LISTS, *FOR_NEW_ONES, "currency")
 INFORMATIVE = ("id", "on_hand", "reserved", "available", "rating_average", "rating_count")
 IGNORED = (*INFORMATIVE, "created_at", "updated_at", "cover_url")
 TRUE, FALSE = ("", "true", "yes", "1"), ("false", "no", "0")
-
-# What a spreadsheet would calculate, also in the wide forms of East Asian keyboards.
-FORMULA = re.compile("'*[=+\\-@\t\r\uff1d\uff0b\uff0d\uff20]")
 
 
 def understands(columns: list[str]) -> bool:
@@ -59,15 +57,6 @@ def _on_sale(number: int, cell: str) -> tuple[dict[str, bool], list[Problem]]:
         return {}, []
     doubt = Problem(number, "is_active", "is neither true nor false: a new book does not go on sale", False)
     return {"is_active": False}, [] if cell.lower() in FALSE else [doubt]
-
-
-def as_cell(text: str) -> str:
-    """The text with an apostrophe in front where a spreadsheet would see a formula; `as_text` takes it off again."""
-    return f"'{text}" if FORMULA.match(text) else text
-
-
-def as_text(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
 
 
 def join(names: Iterable[str]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from catalog_service.domain.imports.columns import LISTS, TEXTS, as_cell, join
+from catalog_service.domain.imports.columns import LISTS, TEXTS, join
+from common.spreadsheets import as_cell
 
 WRITTEN = (
     "code",
@@ -36,9 +37,18 @@ WRITTEN = (
 
 def write(books: Iterable[Any]) -> Iterator[bytes]:
     """Each book as a line; importing them again changes nothing."""
+    return _lines(books, as_cell)
+
+
+def write_raw(books: Iterable[Any]) -> Iterator[bytes]:
+    """The same with texts as they are: for programs, not for spreadsheets."""
+    return _lines(books, str)
+
+
+def _lines(books: Iterable[Any], as_written: Callable[[str], str]) -> Iterator[bytes]:
     yield _line(WRITTEN)
     for book in books:
-        yield _line([_cell(name, getattr(book, name)) for name in WRITTEN])
+        yield _line([_cell(name, getattr(book, name), as_written) for name in WRITTEN])
 
 
 def _line(cells: Iterable[str]) -> bytes:
@@ -47,11 +57,11 @@ def _line(cells: Iterable[str]) -> bytes:
     return text.getvalue().encode()
 
 
-def _cell(name: str, value: Any) -> str:
+def _cell(name: str, value: Any, as_written: Callable[[str], str]) -> str:
     if value is None:
         return ""
     if name in LISTS:
-        return as_cell(join(value))
+        return as_written(join(value))
     if name in TEXTS:
-        return as_cell(value)
+        return as_written(value)
     return str(value)

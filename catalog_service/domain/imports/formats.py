@@ -18,16 +18,20 @@ FormatName = Literal["csv", "onix", "marc"]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """`reader(file, on_read)` raises FileRefused; `write` makes the pieces of a file of rows of `exports`."""
+    """`reader(file, on_read)` raises FileRefused; `write` makes the pieces of a file of rows of `exports`.
+
+    `write_raw` does so for programs, where people's spreadsheets get something else.
+    """
 
     reader: Callable[[IO[bytes], Callable[[int], object]], Reader]
     write: Callable[[Iterable[Any]], Iterator[bytes]]
     media_type: str
     extension: str
+    write_raw: Callable[[Iterable[Any]], Iterator[bytes]] | None = None
 
 
 FORMATS: dict[str, Format] = {
-    "csv": Format(CsvReader, csv_writer.write, "text/csv; charset=utf-8", "csv"),
+    "csv": Format(CsvReader, csv_writer.write, "text/csv; charset=utf-8", "csv", csv_writer.write_raw),
     "onix": Format(OnixReader, onix_writer.write, "application/xml", "xml"),
     "marc": Format(MarcReader, marc_writer.write, "application/marc", "mrc"),
 }

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert_into
 from sqlalchemy.orm import Session
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 PIECE = 1024 * 1024
 LEASE = timedelta(seconds=60)
 MOST_ATTEMPTS = 5
+FIELD_LENGTH, MESSAGE_LENGTH = 100, 500
 COUNTS = ("rows", "created", "updated", "unchanged", "rejected")
 _jobs = ImportJob.__table__.c
 _changes: Any = ImportChange.__table__
@@ -51,6 +52,10 @@ class ClaimLost(Exception):
 
 class NotUndoable(Conflict):
     code = "not_undoable"
+
+
+class NotCancellable(Conflict):
+    code = "not_cancellable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +101,19 @@ def begin_here(session: Session, *, format: str, dry_run: bool, actor: str, file
 
 
 def claim_next(session: Session) -> Job | None:
-    """The oldest import that nobody works on, now ours; one whose worker died is such a one after LEASE."""
-    free = or_(_jobs.lease_until.is_(None), _jobs.lease_until < func.now())
-    oldest = select(_jobs.id).where(text(f"({IN_WORK})"), free).order_by(_jobs.created_at).limit(1)
-    id = session.scalar(oldest.with_for_update(skip_locked=True))
+    """The import that has waited for longest, now ours; one whose worker died is such a one after LEASE."""
+    since = func.coalesce(_jobs.turn_at, _jobs.created_at)
+    waiting = select(_jobs.id).where(text(f"({IN_WORK})"), _is_free()).order_by(since).limit(1)
+    id = session.scalar(waiting.with_for_update(skip_locked=True))
     return claim_here(session, id) if id else None
+
+
+def does_another_wait(session: Session) -> bool:
+    return session.scalar(select(_jobs.id).where(text(f"({IN_WORK})"), _is_free()).limit(1)) is not None
+
+
+def _is_free() -> ColumnElement[bool]:
+    return or_(_jobs.lease_until.is_(None), _jobs.lease_until < func.now())
 
 
 def claim_here(session: Session, id: UUID) -> Job:
@@ -134,8 +147,8 @@ def hold(session: Session, job: Job) -> None:
 
 
 def give_back(session: Session, job: Job) -> None:
-    """Let somebody else go on at once."""
-    values = {"claim": None, "lease_until": None, "attempts": 0}
+    """Let somebody else go on at once, or with it when all others have had their turn."""
+    values = {"claim": None, "lease_until": None, "attempts": 0, "turn_at": func.now()}
     session.execute(update(ImportJob).where(_jobs.id == job.id, _jobs.claim == job.claim).values(**values))
 
 
@@ -151,8 +164,11 @@ def claim_keys(session: Session, import_id: UUID, wanted: Mapping[str, int]) -> 
     return dict(wanted) | (dict(session.execute(before).tuples().all()) if known else {})
 
 
-def advance(session: Session, job: Job, result: Result, **place: Any) -> None:
-    """Write down what became of a batch, in its transaction; `place`: position, head and tail of the file."""
+def advance(session: Session, job: Job, result: Result, **place: Any) -> int:
+    """Write down what became of a batch, in its transaction; `place`: position, head and tail of the file.
+
+    Returns how many rows the import has rejected so far.
+    """
     if result.problems:
         session.execute(insert(ImportProblem), [_problem(job.id, problem) for problem in result.problems])
     if result.rejected:
@@ -161,6 +177,7 @@ def advance(session: Session, job: Job, result: Result, **place: Any) -> None:
     if result.changes:
         session.execute(insert(_changes), [_change(job, change) for change in result.changes])
     count(session, job, _counts(result), **place)
+    return session.execute(select(_jobs.rejected).where(_jobs.id == job.id)).scalar_one()
 
 
 def _counts(result: Result) -> dict[str, int]:
@@ -185,8 +202,8 @@ def _problem(import_id: UUID, problem: Any) -> dict[str, Any]:
     return {
         "import_id": import_id,
         "row": problem.row,
-        "field": problem.field,
-        "message": problem.message,
+        "field": problem.field[:FIELD_LENGTH],
+        "message": problem.message[:MESSAGE_LENGTH],
         "is_fatal": problem.is_fatal,
     }
 
@@ -218,12 +235,35 @@ def finish(session: Session, job: Job, *, failure: str | None = None) -> ImportJ
     values = {"status": status, "failure": failure, "claim": None, "lease_until": None, "attempts": 0}
     ended = update(ImportJob).where(_jobs.id == job.id).values(**values, finished_at=utcnow()).returning(ImportJob)
     done = session.scalars(ended).one()
-    for part in (ImportPiece, ImportKey):
-        session.execute(delete(part).where(part.import_id == job.id))
+    _drop_file(session, job.id)
     if not job.dry_run:
         told = {name: getattr(done, name) for name in ("format", "filename", "status", *COUNTS)}
         audit.acted(session, job.actor, "import.completed", job.id, after=told, reason=failure)
     return done
+
+
+def cancel(session: Session, id: UUID, *, actor: str) -> ImportJob:
+    """Have an import taken no further: what it did stays, and can be undone. Raises NotFound, or NotCancellable.
+
+    It waits for the batch that is being written; whoever works on it finds out with the next one.
+    """
+    job = session.get(ImportJob, id, with_for_update=True, populate_existing=True) or find(session, id)
+    if job.status == ImportStatus.CANCELLED:
+        return job
+    if job.status not in OPEN:
+        raise NotCancellable("It has ended already.")
+    job.status, job.finished_at = ImportStatus.CANCELLED, utcnow()
+    job.claim = job.lease_until = None
+    session.flush()
+    _drop_file(session, id)
+    told = {name: getattr(job, name) for name in ("format", "filename", "status", *COUNTS)}
+    audit.acted(session, actor, "import.cancelled", id, after=told)
+    return job
+
+
+def _drop_file(session: Session, id: UUID) -> None:
+    for part in (ImportPiece, ImportKey):
+        session.execute(delete(part).where(part.import_id == id))
 
 
 class StoredFile(io.RawIOBase):

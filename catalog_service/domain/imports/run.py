@@ -6,10 +6,12 @@ a crash therefore begins behind the last batch that counted, and nothing is appl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -18,12 +20,14 @@ from sqlalchemy.orm import Session
 
 from catalog_service.domain.imports import jobs
 from catalog_service.domain.imports.draft import Problem, Rejected, Row
-from catalog_service.domain.imports.reading import Reader, Record
+from catalog_service.domain.imports.reading import FileRefused, Reader, Record
 from catalog_service.domain.imports.upsert import Change, Outcome, upsert
 
 BATCH = 500
 BATCH_BYTES = 4_000_000
 ATTEMPTS = 3
+MOST_OF_ONE_ROW = 20
+"""Problems of a row that are written down; who repairs these sees the others then."""
 Transaction = Callable[[], AbstractContextManager[Session]]
 
 
@@ -61,13 +65,14 @@ class Import:
     currency: str
     on_batch: Callable[[Result], object] = lambda _result: None
     should_stop: Callable[[], bool] = lambda: False
+    most_rejected: int | None = None
     position: int = 0
 
     def count_read(self, size: int) -> None:
         self.position += size
 
     def run(self, job: jobs.Job, reader: Reader) -> None:
-        """Raises FileRefused where the file cannot be read on, Interrupted, and ClaimLost."""
+        """Raises FileRefused where the file cannot be read on or is mostly wrong, Interrupted, and ClaimLost."""
         records = iter(reader)
         for _ in islice(records, job.rows):
             pass
@@ -91,12 +96,18 @@ class Import:
                 with self.transaction() as session:
                     jobs.hold(session, job)
                     result = self._attempt(session, job, batch)
-                    jobs.advance(session, job, result, position=self.position, head=reader.head, tail=reader.tail)
+                    place: dict[str, Any] = {"position": self.position, "head": reader.head, "tail": reader.tail}
+                    rejected = jobs.advance(session, job, result, **place)
+                self._require_sense(rejected)
                 return result
             except (IntegrityError, OperationalError):
                 if attempt == ATTEMPTS:
                     raise
         raise AssertionError
+
+    def _require_sense(self, rejected: int) -> None:
+        if self.most_rejected is not None and rejected > self.most_rejected:
+            raise FileRefused(f"stopped after {rejected} rows were rejected; is it the right file?")
 
     def _attempt(self, session: Session, job: jobs.Job, batch: list[Record]) -> Result:
         result = Result(len(batch))
@@ -112,7 +123,7 @@ class Import:
             )
             if job.dry_run:
                 raise DryRun
-        result.problems = sorted(result.problems + result.outcome.problems, key=lambda problem: problem.row)
+        result.problems = _first_of_each(result.problems + result.outcome.problems)
         wrong = {problem.row for problem in result.problems if problem.is_fatal}
         result.rejected = {record.number: record.source() for record in batch if record.number in wrong}
         return result
@@ -127,6 +138,17 @@ class Import:
         if not row.draft.code and not row.draft.isbn:
             row.draft = row.draft.model_copy(update={"code": row.draft.content_code()})
         return row
+
+
+def _first_of_each(problems: list[Problem]) -> list[Problem]:
+    """By row, and of each row only so many: the fatal ones first, since they decide what becomes of it."""
+    kept: list[Problem] = []
+    counts: Counter[int] = Counter()
+    for problem in sorted(problems, key=lambda problem: (problem.row, not problem.is_fatal)):
+        counts[problem.row] += 1
+        if counts[problem.row] <= MOST_OF_ONE_ROW:
+            kept.append(problem)
+    return kept
 
 
 def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:

@@ -17,6 +17,7 @@ from catalog_service.domain.imports.draft import Draft, Row
 from catalog_service.domain.imports.run import BATCH, Interrupted, Transaction
 from catalog_service.domain.imports.upsert import change, held, lock, unique_keys
 from catalog_service.models import Book, ImportChange, ImportJob, ImportStatus, UndoOutcome
+from catalog_service.models.imports import OPEN
 
 _changes: Any = ImportChange.__table__
 _jobs: Any = ImportJob.__table__
@@ -37,7 +38,7 @@ def request(session: Session, id: UUID, *, actor: str) -> ImportJob:
 def _obstacle(job: ImportJob) -> str | None:
     if job.dry_run:
         return "A dry run changed nothing."
-    if job.status not in (ImportStatus.COMPLETED, ImportStatus.FAILED):
+    if job.status in OPEN:
         return "The import is not finished yet."
     if job.undo_status is not None:
         return "It is being undone, or was."

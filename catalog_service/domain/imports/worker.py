@@ -1,9 +1,11 @@
-"""What the worker does about imports: it takes the oldest that nobody has, and brings it to an end."""
+"""What the worker does about imports: each that waits has its turn, so that a large one keeps no other waiting."""
 
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from catalog_service.config import CatalogConfig
 from catalog_service.domain.imports import jobs, undo
@@ -16,6 +18,34 @@ from common.telemetry import get_logger
 
 log = get_logger(__name__)
 
+TURN_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Turn:
+    """The time that an import has while others wait.
+
+    Who goes on with a file reads over what is behind already. A turn is longer by twice that time, so that most of the
+    work is never lost to taking turns.
+    """
+
+    database: Database
+    is_draining: Callable[[], bool]
+    began: float = field(default_factory=time.monotonic)
+    _reading: float | None = None
+
+    def is_over(self) -> bool:
+        """Asked before each batch, first when the import has come to where it stood."""
+        spent = time.monotonic() - self.began
+        if self._reading is None:
+            self._reading = spent
+        if self.is_draining():
+            return True
+        if spent - self._reading < TURN_SECONDS + 2 * self._reading:
+            return False
+        with self.database.read() as session:
+            return jobs.does_another_wait(session)
+
 
 def run_all(database: Database, config: CatalogConfig) -> None:
     """Until nothing waits, or the process is to end."""
@@ -23,14 +53,14 @@ def run_all(database: Database, config: CatalogConfig) -> None:
         pass
 
 
-def run_next(database: Database, config: CatalogConfig, should_stop: Callable[[], bool] = lambda: False) -> bool:
-    """Work on one import, if one waits; whether there was one."""
+def run_next(database: Database, config: CatalogConfig, is_draining: Callable[[], bool] = lambda: False) -> bool:
+    """Work on one import for its turn, if one waits; whether there was one."""
     with database.transaction() as session:
         job = jobs.claim_next(session)
     if job is None:
         return False
     try:
-        _run(database, config, job, should_stop)
+        _run(database, config, job, Turn(database, is_draining).is_over)
     except jobs.ClaimLost:
         log.warning("import_claim_lost", id=str(job.id))
     except Interrupted:
@@ -51,7 +81,9 @@ def _run(database: Database, config: CatalogConfig, job: jobs.Job, should_stop: 
 
 
 def _import(database: Database, config: CatalogConfig, job: jobs.Job, should_stop: Callable[[], bool]) -> None:
-    importing = Import(database.transaction, config.currency, should_stop=should_stop)
+    importing = Import(
+        database.transaction, config.currency, should_stop=should_stop, most_rejected=config.import_rejected_limit
+    )
     file = io.BufferedReader(jobs.StoredFile(database.read, job.id))
     try:
         importing.run(job, FORMATS[job.format].reader(file, importing.count_read))
