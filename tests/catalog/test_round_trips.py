@@ -211,7 +211,20 @@ def test_no_cell_is_a_formula(fill, database):
 
 @pytest.mark.parametrize(
     "text",
-    ["=1", "＝1", "\uff0b1", "－1", "＠a", "\t=1", " \u00a0=1", "\u3000＝1", "\ufeff=1", "\u200b@a", "\n=1", "\tx"],
+    [
+        "=1",
+        "\uff1d1",
+        "\uff0b1",
+        "\uff0d1",
+        "\uff20a",
+        "\t=1",
+        " \u00a0=1",
+        "\u3000\uff1d1",
+        "\ufeff=1",
+        "\u200b@a",
+        "\n=1",
+        "\tx",
+    ],
 )
 def test_whatever_a_spreadsheet_would_calculate_gets_an_apostrophe(text):
     assert spreadsheets.as_cell(text) == f"'{text}"
