@@ -30,6 +30,7 @@ from auth_service.api.cors import answer_origins
 from auth_service.api.peers import Peers
 from auth_service.config import AuthConfig
 from auth_service.domain import passwords
+from auth_service.news import RevocationNews
 from common.app import service_app
 from common.auth import KeySource
 
@@ -66,5 +67,6 @@ def create_app(config: AuthConfig, keys: KeySource | None = None) -> Flask:
     answer_origins(app)
     revocations.database = lambda: app.extensions["database"]
     app.extensions["authority"] = authority
+    app.extensions["revocation_news"] = RevocationNews(config, lambda: app.extensions["database"])
     app.extensions["peers"] = Peers(config, authority.issuer, lambda: app.extensions["database"])
     return app

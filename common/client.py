@@ -15,7 +15,8 @@ from common.config import Config
 from common.errors import NotFound, Unavailable
 from common.telemetry import request_id, traceparent
 
-TIMEOUT_SECONDS = (1.0, 5.0)
+CONNECT_SECONDS = 1.0
+ANSWER_SECONDS = 5.0
 RENEW_BEFORE_SECONDS = 30
 
 
@@ -33,12 +34,15 @@ class ServiceClient:
         for scheme in ("http://", "https://"):
             self._http.mount(scheme, HTTPAdapter(max_retries=retry, pool_maxsize=16))
 
-    def get(self, path: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The JSON at `path`. Raises NotFound for a 404, and Unavailable for whatever else is not an answer."""
-        answer = self._get(path, params)
+    def get(self, path: str, params: dict[str, Any] | None = None, *, patience: float = 0.0) -> dict[str, Any]:
+        """The JSON at `path`. Raises NotFound for a 404, and Unavailable for whatever else is not an answer.
+
+        `patience` is for how many seconds more than usual the answer may take.
+        """
+        answer = self._get(path, params, patience)
         if answer.status_code == 401:
             self._token = None  # the issuer may have changed its keys since
-            answer = self._get(path, params)
+            answer = self._get(path, params, patience)
         if answer.status_code == 404:
             raise NotFound
         if answer.status_code != 200:
@@ -59,11 +63,12 @@ class ServiceClient:
                 return
             cursor = {"cursor": page["next_cursor"]}
 
-    def _get(self, path: str, params: dict[str, Any] | None) -> requests.Response:
+    def _get(self, path: str, params: dict[str, Any] | None, patience: float) -> requests.Response:
         headers = {"Authorization": f"Bearer {self._access_token()}"}
         headers |= {"X-Request-ID": request_id() or "", "traceparent": traceparent() or ""}
         try:
-            return self._http.get(self._base_url + path, params=params, headers=headers, timeout=TIMEOUT_SECONDS)
+            timeout = CONNECT_SECONDS, ANSWER_SECONDS + patience
+            return self._http.get(self._base_url + path, params=params, headers=headers, timeout=timeout)
         except requests.RequestException as error:
             raise Unavailable("Another service cannot be reached.") from error
 
@@ -78,7 +83,10 @@ class ServiceClient:
         grant = {"grant_type": "client_credentials", "scope": self._scope}
         try:
             answer = self._http.post(
-                f"{self._config.auth_url}/token", data=grant, auth=credentials, timeout=TIMEOUT_SECONDS
+                f"{self._config.auth_url}/token",
+                data=grant,
+                auth=credentials,
+                timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
             )
             answer.raise_for_status()
             document = answer.json()

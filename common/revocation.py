@@ -1,9 +1,8 @@
-"""Tokens that are refused before they expire: a list kept in memory, never older than a second while requests come.
+"""Tokens that are refused before they expire: a list kept in memory, never older than a second.
 
-Who verifies a token asks this list; the list asks the auth service for what is new, at most twice a second and
-only while there are requests, in a thread beside them. Only a request that finds the list older than it may be,
-after an idle time, waits for that thread. When auth cannot be asked nobody waits, and tokens are taken for good:
-nobody can revoke any then either.
+Who verifies a token asks this list. In the auth service it is read from the database, at most twice a second and only
+while there are requests; everywhere else a thread asks auth, whose answer waits until there is something new. When auth
+cannot be asked nobody waits, and tokens are taken for good: nobody can revoke any then either.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from uuid import UUID
 from common.client import ServiceClient
 from common.config import Config
 from common.telemetry import get_logger
-from common.upkeep import Upkeep
+from common.upkeep import Following, Upkeep
 
 LONGEST_TOKEN_SECONDS = 3665
 """The longest life of an access token that the auth service can be set to, and some leeway for clocks."""
@@ -33,20 +32,41 @@ EXCHANGED_FROM = "exchanged_from"
 
 _MAY_COME_BACK = frozenset({"subject", "client"})
 
-Feed = Callable[[int], dict[str, Any]]
-"""Gives `{"items": [{"kind", "id", "at"}], "next"}` for the `next` of the answer before; 0 asks for all."""
+PAUSE_SECONDS = 0.25
+NEWS_WITHIN_SECONDS = 50
+"""How long an answer of auth's may wait for something to tell. Not longer: auth could be gone without a word."""
+
+Feed = Callable[[int, int], dict[str, Any]]
+"""Gives `{"items": [{"kind", "id", "at"}], "next", "again"}` for these two of the answer before; zeros ask for all."""
 
 log = get_logger(__name__)
 
 
 class Revocations:
-    def __init__(self, feed: Feed, *, capacity: int = CAPACITY, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        *,
+        waits: bool = False,
+        capacity: int = CAPACITY,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`waits`: the feed comes back when there is something new, and not before."""
         self._feed = feed
         self._capacity = capacity
         self._revoked: OrderedDict[tuple[str, str], float] = OrderedDict()
-        self._next = 0
-        self._upkeep = Upkeep(
-            "revocations", self._renew, fresh=REFRESH_SECONDS, good=STALE_SECONDS, pause=REFRESH_SECONDS, clock=clock
+        self._place = 0, 0
+        self._upkeep: Upkeep | Following = (
+            Following("revocations", self._renew, pause=PAUSE_SECONDS)
+            if waits
+            else Upkeep(
+                "revocations",
+                self._renew,
+                fresh=REFRESH_SECONDS,
+                good=STALE_SECONDS,
+                pause=REFRESH_SECONDS,
+                clock=clock,
+            )
         )
 
     def refuse(self, claims: Mapping[str, Any]) -> bool:
@@ -59,7 +79,7 @@ class Revocations:
         return at is not None and is_refused(kind, at, claims)
 
     def _renew(self) -> None:
-        self._take_over(self._feed(self._next))
+        self._take_over(self._feed(*self._place))
 
     def _take_over(self, answer: dict[str, Any]) -> None:
         """Only the renewing thread writes. Memory is bounded: at the limit the oldest are forgotten."""
@@ -67,7 +87,7 @@ class Revocations:
             revoked = item["kind"], item["id"]
             self._revoked[revoked] = max(item["at"], self._revoked.get(revoked, item["at"]))
             self._revoked.move_to_end(revoked)
-        self._next = answer["next"]
+        self._place = answer["next"], answer.get("again", 0)
         expired = time.time() - LONGEST_TOKEN_SECONDS
         while self._revoked:
             oldest = next(iter(self._revoked))
@@ -98,7 +118,27 @@ def issued_at(claims: Mapping[str, Any]) -> float:
     return float(claims["iat"])
 
 
+class AuthFeed:
+    """As the auth service tells them, asked with this process's own client.
+
+    The first answer, and the first one after a failure, comes at once: somebody waits for it. One without `again` is of
+    an auth service of the version before, which does not know how to wait.
+    """
+
+    def __init__(self, client: ServiceClient) -> None:
+        self._client = client
+        self._may_wait = False
+
+    def __call__(self, after: int, again: int) -> dict[str, Any]:
+        asked, patience = {"after": after}, 0
+        if self._may_wait:
+            patience = NEWS_WITHIN_SECONDS
+            asked |= {"again": again, "wait": patience}
+        self._may_wait = False
+        answer = self._client.get("/internal/revocations", asked, patience=patience)
+        self._may_wait = "again" in answer
+        return answer
+
+
 def asked_of_auth(config: Config) -> Revocations:
-    """As the auth service tells them, asked with this process's own client."""
-    client = ServiceClient(config, config.auth_url, scope="replicas:read")
-    return Revocations(lambda after: client.get("/internal/revocations", {"after": after}))
+    return Revocations(AuthFeed(ServiceClient(config, config.auth_url, scope="replicas:read")), waits=True)

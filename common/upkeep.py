@@ -84,3 +84,47 @@ class Upkeep:
     def _wait(self, under_way: threading.Event, seconds: float) -> None:
         if not under_way.wait(seconds):
             self.is_failing = True  # the next ones wait less, or not at all
+
+
+class Following:
+    """A copy kept by asking all the time: `renew` comes back when there are news, or after a while without any.
+
+    Its thread begins with the first use, and stays. Only who comes before it has heard anything waits for that, and
+    nobody does while it fails.
+    """
+
+    def __init__(self, name: str, renew: Callable[[], object], *, pause: float) -> None:
+        """`pause` is the least number of seconds from one asking to the next."""
+        self._name = name
+        self._renew = renew
+        self._pause = pause
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._has_heard = threading.Event()
+        self.is_failing = False
+
+    def keep_up(self) -> None:
+        """Called before each use."""
+        if self._thread is None:
+            self._begin()
+        if not self._has_heard.is_set() and not self.is_failing and not self._has_heard.wait(WAIT_SECONDS):
+            self.is_failing = True  # the next ones do not wait
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._follow, name=self._name, daemon=True)
+                self._thread.start()
+
+    def _follow(self) -> None:
+        while True:
+            began = time.monotonic()
+            try:
+                self._renew()
+                self._has_heard.set()
+                self.is_failing = False
+            except Exception as error:
+                if not self.is_failing:
+                    log.warning(f"{self._name}_not_refreshed", error=type(error).__name__)
+                self.is_failing = True
+            time.sleep(max(0.0, self._pause - (time.monotonic() - began)))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
+from gunicorn.workers.base import Worker
 
 from common.config import Config
+from common.health import Draining
 
 GRACEFUL_SECONDS = 25
 MEMORY_DISK = "/dev/shm"  # noqa: S108 - the heartbeat file must not wait for a disk
@@ -24,6 +27,16 @@ class StandardLogger(Logger):
 
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
         """The application has written its line, with the route's template in place of the path."""
+
+
+def _drain_on_exit(worker: Worker) -> None:
+    """A process that is told to end says so at once: it is not ready any more, and nobody goes on waiting in it."""
+
+    def end(number: int, frame: Any) -> None:
+        Draining.begun.set()
+        worker.handle_exit(number, frame)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 class WebServer(BaseApplication):
@@ -52,6 +65,7 @@ class WebServer(BaseApplication):
             "control_socket_disable": True,
             "loglevel": "warning",
             "logger_class": StandardLogger,
+            "post_worker_init": _drain_on_exit,
         }
         for name, value in chosen.items():
             self.cfg.set(name, value)

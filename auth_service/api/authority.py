@@ -89,7 +89,7 @@ class OwnRevocations:
     def refuse(self, claims: Mapping[str, Any]) -> bool:
         return self._known.refuse(claims)
 
-    def _feed(self, after: int) -> dict[str, Any]:
+    def _feed(self, after: int, _again: int) -> dict[str, Any]:
         assert self.database is not None
         with self.database().read() as reading:
             return revocations.since(reading, after)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import UUID
 
-from flask import Blueprint
+from flask import Blueprint, current_app
 from pydantic import Field
 from sqlalchemy import select
 
-from auth_service.domain import revocations
 from auth_service.models import User
+from auth_service.news import RevocationNews
 from common.api import Page, PageQuery, Request, Response, accepts, polled, returns
 from common.auth import requires
 from common.db import session
@@ -21,6 +21,8 @@ api = Blueprint("internal", __name__, url_prefix="/internal")
 
 class RevocationQuery(Request):
     after: int = Field(0, ge=0, lt=2**63, description="`next` of the answer before")
+    again: int = Field(0, ge=0, lt=2**31, description="`again` of the answer before")
+    wait: int = Field(0, ge=0, le=60, description="for how many seconds to wait until there is more than that")
 
 
 class RevokedOut(Response):
@@ -32,6 +34,7 @@ class RevokedOut(Response):
 class RevocationsOut(Response):
     items: list[RevokedOut]
     next: int
+    again: int = Field(description="how many of the items are told once more, since older transactions go on")
 
 
 @api.get("/revocations")
@@ -41,7 +44,8 @@ class RevocationsOut(Response):
 @returns(RevocationsOut)
 def list_revocations(query: RevocationQuery) -> dict[str, Any]:
     """What was revoked since `after`, as long as tokens made before it may still be around."""
-    return revocations.since(session, query.after)
+    news: RevocationNews = current_app.extensions["revocation_news"]
+    return news.since(query.after, query.again, query.wait)
 
 
 class UserQuery(PageQuery):

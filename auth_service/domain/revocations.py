@@ -25,17 +25,18 @@ KEEP = timedelta(seconds=LONGEST_TOKEN_SECONDS)
 def since(session: Session, after: int) -> dict[str, Any]:
     """What was revoked since `after`, the `next` of an earlier answer, and the place to ask from next time.
 
+    `again` is how many of the items will be told once more then.
     A place ahead of our own (the database was restored from a backup) counts as none.
     """
     # Taken before the rows are read: what commits in between is among the rows, and will be again next time.
     place = session.scalars(text("SELECT (pg_snapshot_xmin(pg_current_snapshot())::text)::bigint")).one()
     rows = session.execute(
-        select(Revocation.kind, Revocation.revoked, Revocation.at)
+        select(Revocation.kind, Revocation.revoked, Revocation.at, Revocation.transaction)
         .where(Revocation.transaction >= (after if after <= place else 0), Revocation.at > utcnow() - KEEP)
         .order_by(Revocation.id)
     ).all()
     items = [{"kind": row.kind, "id": row.revoked, "at": row.at.timestamp()} for row in rows]
-    return {"items": items, "next": place}
+    return {"items": items, "next": place, "again": sum(row.transaction >= place for row in rows)}
 
 
 def covers(session: Session, claims: dict[str, Any]) -> bool:

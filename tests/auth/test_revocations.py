@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -215,6 +216,36 @@ def test_what_was_got_for_a_token_ends_with_it_all_the_way_down(
     assert browser.http.post("/revoke", data={"token": acting}, auth=machine).status_code == 200
     assert [introspected(browser.http, other, each) for each in (further, acting, subject)] == [False, False, True]
     feed = {"items": [{"kind": "token", "id": claims_of(acting)["jti"], "at": time.time()}], "next": 1}
-    known = Revocations(lambda _: feed)
+    known = Revocations(lambda *_: feed)
     assert known.refuse(claims_of(further))
     assert not known.refuse(claims_of(subject))
+
+
+def test_who_waits_is_told_at_once_and_who_has_heard_it_is_not_told_again(
+    app: Flask, database: Database, make_user: Any, sign_in: Any
+) -> None:
+    news = app.extensions["revocation_news"]
+    tokens = sign_in(make_user())
+    place = news.since(0, 0, 0)
+    timer = threading.Timer(
+        0.2,
+        lambda: app.test_client().post(
+            "/api/v1/auth/logout", headers={"Authorization": f"Bearer {tokens['access_token']}"}
+        ),
+    )
+    try:
+        timer.start()
+        began = time.monotonic()
+        answer = news.since(place["next"], place["again"], 20)
+        assert {each["kind"] for each in answer["items"]} >= {"session"}
+        assert time.monotonic() - began < 5
+        began = time.monotonic()
+        with database.transaction() as held:  # while it goes on, rows are told again
+            held.execute(text("SELECT pg_current_xact_id()"))
+            repeated = news.since(answer["next"], 0, 0)
+            quiet = news.since(answer["next"], len(repeated["items"]), 1)
+        assert quiet["items"] == repeated["items"]
+        assert time.monotonic() - began >= 1
+    finally:
+        timer.join()
+        news.close()

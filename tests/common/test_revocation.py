@@ -26,7 +26,7 @@ class Feed:
         self.may_answer = threading.Event()
         self.may_answer.set()
 
-    def __call__(self, after: int) -> dict[str, Any]:
+    def __call__(self, after: int, _again: int = 0) -> dict[str, Any]:
         self.asked.append(after)
         self.may_answer.wait(10)
         if self.error:
@@ -183,3 +183,39 @@ def test_what_no_token_can_be_older_than_is_forgotten(feed: Feed, clock: Clock) 
     clock.now += 3600
     revocations.refuse(claims())
     assert list(revocations._revoked) == [("session", "2"), ("session", "3"), ("session", "4")]
+
+
+class WaitingFeed(Feed):
+    """As auth does when it is asked to wait: it answers when there is something new."""
+
+    def __call__(self, after: int, again: int = 0) -> dict[str, Any]:
+        self.asked.append(after)
+        if self.error:
+            raise self.error
+        if self.asked[1:]:
+            eventually(lambda: len(self.told) > after or self.error, within=20, every=0.005)
+        return {"items": self.told[after:], "next": len(self.told), "again": 0}
+
+
+def test_news_are_heard_without_a_request_that_asks_for_them() -> None:
+    feed, content, others = WaitingFeed(), claims(), claims()
+    revocations = Revocations(feed, waits=True)
+    feed.revoke("session", content["sid"])
+    assert revocations.refuse(content), "what was revoked before is known to the first one"
+    assert not revocations.refuse(others)
+    feed.revoke("session", others["sid"])
+    eventually(lambda: ("session", others["sid"]) in revocations._revoked, within=1)
+    assert len(feed.asked) <= 3, "an idle process does not go on asking"
+    feed.error = OSError()
+
+
+def test_while_nothing_is_heard_one_request_waits_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.upkeep.WAIT_SECONDS", 0.1)
+    feed = Feed()
+    feed.may_answer.clear()
+    revocations = Revocations(feed, waits=True)
+    for _ in range(20):
+        began = time.monotonic()
+        assert not revocations.refuse(claims())
+    assert time.monotonic() - began < 0.05
+    feed.may_answer.set()
