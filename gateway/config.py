@@ -45,6 +45,8 @@ class GatewayConfig(Config):
     rate_limits: dict[Limit, RateLimitItem]
     """Empty when nothing is limited."""
     rate_limit_url: str = field(repr=False)
+    requests_per_person: int
+    """At once; 0 is no limit."""
     session_keys: tuple[str, ...] = field(repr=False)
     portal_secrets: dict[str, str] = field(repr=False)
     """The secret of each portal's OAuth client, by the portal's name."""
@@ -91,6 +93,7 @@ class GatewayConfig(Config):
             "timeouts": _timeouts(env),
             "rate_limits": _rate_limits(env),
             "rate_limit_url": _rate_limit_url(env),
+            "requests_per_person": _requests_per_person(env),
             "session_keys": _session_keys(env),
             "portal_secrets": {
                 "shop": secret(env, "SHOP_CLIENT_SECRET"),
@@ -103,6 +106,11 @@ def _rate_limits(env: Env) -> dict[Limit, RateLimitItem]:
     """RATE_LIMITS like `search=300/minute,writes=100/minute`: what is not named stays as it is usually."""
     given: dict[str, str] | None = env.dict("RATE_LIMITS", {}, validate=_check_limits)
     return parsed_limits(given or {}) if env.bool("RATE_LIMITS_ENABLED", True) else {}
+
+
+def _requests_per_person(env: Env) -> int:
+    most: int = env.int("REQUESTS_PER_PERSON", 16, validate=validate.Range(min=0))
+    return most if env.bool("RATE_LIMITS_ENABLED", True) else 0
 
 
 def _check_limits(given: dict[str, str]) -> None:

@@ -20,6 +20,7 @@ from gateway.body import RequestBody, is_declared
 from gateway.config import GatewayConfig
 from gateway.headers import answer_fields, origin_fields, request_fields
 from gateway.http1 import SWITCHING, ClientGone
+from gateway.inflight import InFlight
 from gateway.paths import routable, split_target
 from gateway.problems import Fields, MethodNotAllowed, render, status_line
 from gateway.ratelimit import RateLimits
@@ -70,6 +71,7 @@ class Gateway:
         self._upstreams = upstreams
         self._local = local
         self._room = Room(config.bodies_limit)
+        self._in_flight = InFlight(config.requests_per_person)
         self._limits = RateLimits(config.rate_limits, config.rate_limit_url) if config.rate_limits else None
         self._table = RouteTable()
         self._security = SecurityHeaders(config.public_url)
@@ -137,6 +139,7 @@ class Gateway:
         try:
             principal = self._authorise(access, request.environ, path)
         finally:
+            request.person = principal.subject if principal and principal.is_user else None
             if limit is not None and self._limits is not None:
                 address = network_of(self._client_address(request.environ))
                 self._limits.count(limit, principal.subject if principal else address, request.told)
@@ -160,7 +163,8 @@ class Gateway:
             if route.upgrades and self._upgrades.is_asked_for(environ):
                 forwarded.may_switch = True
                 forwarded.fields += UPGRADE_FIELDS
-            answer = self._upstreams[route.service].send(forwarded)
+            with self._in_flight.one_of(request.person):
+                answer = self._upstreams[route.service].send(forwarded)
         finally:
             body.close()
         if request.portal is not None and _refuses_token(answer):
@@ -246,6 +250,7 @@ class _Request:
         "id",
         "is_local",
         "is_shared",
+        "person",
         "portal",
         "route",
         "started",
@@ -264,6 +269,7 @@ class _Request:
         self.told: Fields = []
         self.cookies: Fields = []
         self.portal: Portal | None = None  # whose session it came with
+        self.person: str | None = None
         bind_correlation(self.id, self.traceparent)
 
     def record(self, status: int) -> None:

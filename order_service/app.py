@@ -7,6 +7,7 @@ from flask import Flask
 from common.app import service_app
 from common.auth import KeySource
 from common.client import ServiceClient
+from common.rooms import Room
 from order_service.api import (
     addresses,
     admin,
@@ -27,6 +28,7 @@ from order_service.api import (
 from order_service.config import OrderConfig
 from order_service.decisions import DecisionWaiter
 from order_service.payments import open_provider
+from order_service.pdf import Press
 from order_service.updates import Crowd, UpdateStreams
 
 
@@ -42,4 +44,6 @@ def create_app(config: OrderConfig, keys: KeySource | None = None) -> Flask:
     crowd = Crowd(config.streams_per_person, config.streams_per_address)
     app.extensions["updates"] = UpdateStreams(database, config.stream_heartbeat, crowd)
     app.extensions["payment_provider"] = open_provider(config, database)
+    app.extensions["payments_room"] = Room(config.most_waiting_payments, "Too many payments are under way.")
+    app.extensions["press"] = Press(config.most_waiting_documents)
     return app

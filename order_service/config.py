@@ -10,12 +10,15 @@ from environs import Env, validate
 
 from common.config import ServiceConfig, secret
 
+MOST_CONNECTIONS = 8
+
 
 @dataclass(frozen=True, kw_only=True)
 class OrderConfig(ServiceConfig):
     service: ClassVar[str] = "order"
     schema: ClassVar[str] = "orders"
     extensions: ClassVar[tuple[str, ...]] = ("pg_trgm",)
+    usual_threads: ClassVar[int] = 48
 
     catalog_url: str
     order_url: str
@@ -31,6 +34,25 @@ class OrderConfig(ServiceConfig):
     stream_heartbeat: float
     streams_per_person: int
     streams_per_address: int
+
+    @property
+    def web_connections(self) -> int:
+        """Most threads wait for somebody else, and hold no connection meanwhile."""
+        return min(self.web_threads, MOST_CONNECTIONS)
+
+    @property
+    def most_waiting_payments(self) -> int:
+        """Requests that wait for the payment provider keep a thread; a third of the threads is for all that wait for
+        nobody, and the rest for those that wait for the catalog, or for a document."""
+        return max(1, self.web_threads // 3)
+
+    @property
+    def most_waiting_decisions(self) -> int:
+        return max(1, self.web_threads // 6)
+
+    @property
+    def most_waiting_documents(self) -> int:
+        return max(1, self.web_threads // 6)
 
     @classmethod
     def read(cls, env: Env) -> dict[str, Any]:

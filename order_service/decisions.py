@@ -6,10 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import cast
 from uuid import UUID
 
 from common.db import Database
 from common.signals import Signals
+from order_service.config import OrderConfig
 from order_service.domain.status import DECIDED
 from order_service.doubt import Doubt
 
@@ -21,9 +23,9 @@ class DecisionWaiter:
     """Wakes the request that waits for an order to be decided."""
 
     def __init__(self, database: Database) -> None:
-        config = database.config
+        config = cast(OrderConfig, database.config)
         self._signals = Signals(database.url, config.schema, f"{config.service}-web")
-        self._doubt = Doubt(SULK_SECONDS)
+        self._doubt = Doubt(SULK_SECONDS, config.most_waiting_decisions)
 
     @contextmanager
     def expecting(self, order_id: UUID, seconds: float) -> Iterator[Callable[[Callable[[], bool]], None]]:

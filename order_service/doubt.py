@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 
 
 class Doubt:
     """A wait holds a thread. When one was in vain, nobody waits for a few seconds, and then one request at a time until
-    one is not: the others need the threads more than they need an answer that will not come.
+    one is not: the others need the threads more than they need an answer that will not come. At no time do more than
+    `most_waiting` wait.
     """
 
-    def __init__(self, sulk_seconds: float) -> None:
+    def __init__(self, sulk_seconds: float, most_waiting: int | None = None) -> None:
         self._sulk_seconds = sulk_seconds
+        self._most_waiting = math.inf if most_waiting is None else most_waiting
         self._lock = threading.Lock()
         self._waiting = 0
         self._in_doubt = False
@@ -21,7 +24,8 @@ class Doubt:
     def may_wait(self) -> bool:
         """Whoever may, says `done` in the end."""
         with self._lock:
-            if time.monotonic() < self._no_waiting_until or (self._in_doubt and self._waiting):
+            most = 1 if self._in_doubt else self._most_waiting
+            if time.monotonic() < self._no_waiting_until or self._waiting >= most:
                 return False
             self._waiting += 1
             return True

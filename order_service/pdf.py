@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,9 +16,23 @@ from fpdf.fonts import FontFace
 
 from common import fonts
 from common.fonts import Font
+from common.rooms import Room
 
 FAMILY = "noto"
 HEADINGS = FontFace(fill_color=(235, 235, 235))
+
+
+class Press:
+    """Makes documents one at a time: that takes the processor, which all other requests of the process share."""
+
+    def __init__(self, most_waiting: int) -> None:
+        self._room = Room(most_waiting, "Too many documents are being made.")
+        self._turn = threading.Lock()
+
+    def made(self, make: Callable[[], bytes], kept: Callable[[], bytes | None] = lambda: None) -> bytes:
+        """What `make` returns, or what somebody else has made and kept in the meantime. Raises Unavailable."""
+        with self._room.place(), self._turn:
+            return kept() or make()
 
 
 class Document(FPDF):

@@ -96,7 +96,7 @@ class UpdateStreams:
     def __init__(self, database: Database, heartbeat_seconds: float, crowd: Crowd) -> None:
         config = database.config
         self._database = database
-        self._turn = threading.BoundedSemaphore(config.web_threads)
+        self._turn = threading.BoundedSemaphore(config.web_connections)
         self._heartbeat_seconds = heartbeat_seconds
         self._signals = Signals(database.url, config.schema, f"{config.service}-stream")
         self._open = crowd

@@ -11,11 +11,9 @@ a thread however many people sign in. Wait with no transaction open: it would ke
 from __future__ import annotations
 
 import os
-import threading
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +22,7 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import hash_secret_raw
 
-from common.errors import Unavailable
+from common.rooms import Room
 
 MIN_LENGTH = 8
 MAX_LENGTH = 128
@@ -44,30 +42,9 @@ _PARAMETERS: Mapping[str, Any] = {"time_cost": 2, "memory_cost": 19 * 1024, "par
 _hasher = PasswordHasher(**_PARAMETERS)
 
 
-class Room:
-    """Where requests wait for their hash; nobody waits for a place in it."""
-
-    def __init__(self, places: int) -> None:
-        self._places = threading.BoundedSemaphore(places)
-
-    def resize(self, places: int) -> None:
-        """Before anybody waits."""
-        self._places = threading.BoundedSemaphore(places)
-
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Raises Unavailable when there is none."""
-        places = self._places
-        if not places.acquire(blocking=False):
-            raise _crowded()
-        try:
-            yield
-        finally:
-            places.release()
-
-
-waiting_room = Room(MOST_WAITING)
-_inside = Room(MOST_WAITING_INSIDE)
+CROWDED = "Too many people are signing in at this moment."
+waiting_room = Room(MOST_WAITING, CROWDED)
+_inside = Room(MOST_WAITING_INSIDE, CROWDED)
 
 
 def normalise(password: str) -> str:
@@ -131,11 +108,7 @@ def _in_turn(work: Callable[[], T], room: Room = waiting_room) -> T:
             return turn.result(timeout=WAIT_SECONDS)
         except TimeoutError:
             turn.cancel()
-            raise _crowded() from None
-
-
-def _crowded() -> Unavailable:
-    return Unavailable("Too many people are signing in at this moment.", retry_after=2)
+            raise room.refusal() from None
 
 
 @cache

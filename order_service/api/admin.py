@@ -8,10 +8,10 @@ from time import monotonic
 from typing import Annotated, Any
 from uuid import UUID
 
-from flask import Blueprint, Response, send_file
+from flask import Blueprint, Response, current_app, send_file
 from pydantic import Field, StringConstraints
 from sqlalchemy import Select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from common.api import Day, FileContent, Money, Page, PageQuery, Request, accepts, returns
 from common.api import Response as Answer
@@ -29,6 +29,7 @@ from order_service.domain import audit, cancellation, payments, search, status, 
 from order_service.domain import idempotency as keys
 from order_service.domain.listing import NEWEST_FIRST
 from order_service.models import Order, Refund, Status
+from order_service.pdf import Press
 
 api = Blueprint("admin_orders", __name__, url_prefix="/api/v1")
 
@@ -196,10 +197,12 @@ def _one_of_many(order_id: UUID, wanted: StatusBody, asks_until: float) -> dict[
 @returns(FileContent(("application/pdf",)))
 def get_packing_slip(order_id: UUID) -> Response:
     """What goes into the parcel and where it goes, without prices."""
-    order = session.get(Order, order_id)
+    order = session.get(Order, order_id, options=[selectinload(Order.items)])
     if order is None:
         raise NotFound
-    content = BytesIO(packing_slip_pdf.render(order, config.invoice_seller))
+    session.close()  # its connection is for others while this one waits
+    press: Press = current_app.extensions["press"]
+    content = BytesIO(press.made(lambda: packing_slip_pdf.render(order, config.invoice_seller)))
     name = f"packing-slip-{order.number}.pdf"
     answer = send_file(content, "application/pdf", as_attachment=True, download_name=name)
     answer.headers["Cache-Control"] = "private, no-store"

@@ -13,6 +13,7 @@ from common.auth import current_user, requires_user
 from common.db import current_database, transaction
 from common.errors import Invalid, problem
 from common.ids import new_id
+from common.rooms import Room
 from order_service.api import idempotency
 from order_service.api.schemas import OrderOut
 from order_service.domain import idempotency as keys
@@ -42,12 +43,18 @@ def pay(order_id: UUID, body: PayBody) -> Response:
     bearer = current_user()
     content = {"order_id": str(order_id), **body.model_dump()}
     use = idempotency.requested_use(bearer.user_id, "pay", content)
+    room: Room = current_app.extensions["payments_room"]
+    with room.place():  # before anything is written down: who finds none may just come again
+        return _pay(provider, order_id, bearer.user_id, body.payment_method, use)
+
+
+def _pay(provider: PaymentProvider, order_id: UUID, user_id: UUID, method: str, use: keys.Use | None) -> Response:
     attempt_id = new_id()
     with transaction() as own:
-        order = status.lock_own(own, order_id, bearer.user_id)
+        order = status.lock_own(own, order_id, user_id)
         earlier = keys.claim(own, use, order_id, attempt_id) if use else None
         if earlier is None:
-            payments.begin(own, order, provider=provider.name, method=body.payment_method, payment_id=attempt_id)
+            payments.begin(own, order, provider=provider.name, method=method, payment_id=attempt_id)
     if use and earlier:
         return idempotency.replay(use, earlier, lambda: _answer_as_it_stands(earlier.payment_id))
     code, answer = _answer(processing.charge(current_database(), provider, attempt_id))

@@ -6,6 +6,7 @@ from flask import current_app
 
 from common.db import current_database
 from common.errors import Unavailable
+from common.rooms import Room
 from common.telemetry import get_logger
 from order_service.models import Refund
 from order_service.payments import processing
@@ -14,10 +15,12 @@ log = get_logger(__name__)
 
 
 def give_back(refund: Refund | None) -> None:
-    """Ask the provider now; should it be away, the promise stands and the worker asks again."""
+    """Ask the provider now; should it be away or too many wait for it, the promise stands and the worker asks again."""
     if refund is None:
         return
+    room: Room = current_app.extensions["payments_room"]
     try:
-        processing.give_back(current_database(), current_app.extensions["payment_provider"], refund.id)
+        with room.place():
+            processing.give_back(current_database(), current_app.extensions["payment_provider"], refund.id)
     except Unavailable:
         log.warning("refund_postponed", refund_id=str(refund.id))

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common.errors import Conflict, NotFound
 from order_service.domain.totals import ZERO
-from order_service.models import DocumentCounter, Invoice, Order, Refund, Status
+from order_service.models import DocumentCounter, DocumentFile, Invoice, Order, Refund, Status
 
 INVOICES, CREDIT_NOTES = "INV", "CN"
 PAID = frozenset({Status.PAID, Status.SHIPPED, Status.DELIVERED, Status.REFUNDED})
@@ -65,6 +65,24 @@ def document(session: Session, order_id: UUID, number: str) -> Invoice:
     if found is None or found.order_id != order_id:
         raise NotFound
     return found
+
+
+def kept(session: Session, number: str) -> bytes | None:
+    """The file of a document, if it was made already."""
+    return session.scalar(select(DocumentFile.content).where(DocumentFile.number == number))
+
+
+def keep(session: Session, order: Order, number: str, content: bytes) -> None:
+    """Unless its buyer was erased while it was made: then it has a name in it that nobody may keep."""
+    buyer = select(Order.user_id).where(Order.id == order.id).with_for_update(read=True)
+    if session.scalar(buyer) == order.user_id:
+        session.execute(insert(DocumentFile).values(number=number, content=content).on_conflict_do_nothing())
+
+
+def forget_files(session: Session, order_ids: Sequence[UUID]) -> None:
+    """The documents stay, and are made anew without what was erased."""
+    numbers = select(Invoice.number).where(Invoice.order_id.in_(order_ids))
+    session.execute(delete(DocumentFile).where(DocumentFile.number.in_(numbers)))
 
 
 def correction(session: Session, written: Invoice) -> Correction | None:

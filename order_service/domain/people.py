@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Select, delete, null, select, update
 from sqlalchemy.orm import Session
 
-from order_service.domain import letters, prebooks, views
+from order_service.domain import invoices, letters, prebooks, views
 from order_service.domain.purchases import NOBODY
 from order_service.models import (
     Address,
@@ -62,6 +62,8 @@ def erase(session: Session, user_id: UUID) -> None:
     session.execute(update(PromotionUse).where(PromotionUse.user_id == user_id).values(user_id=NOBODY))
     session.execute(delete(IdempotencyKey).where(IdempotencyKey.user_id == user_id))
     _forget_actor(session, user_id)
+    orders = session.scalars(select(Order.id).where(Order.user_id == user_id).with_for_update()).all()
+    invoices.forget_files(session, orders)
     session.execute(
         update(Order)
         .where(Order.user_id == user_id)

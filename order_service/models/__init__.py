@@ -12,7 +12,7 @@ from order_service.models.checkout import (
     TaxRate,
 )
 from order_service.models.idempotency import IdempotencyKey
-from order_service.models.invoices import DocumentCounter, Invoice
+from order_service.models.invoices import DocumentCounter, DocumentFile, Invoice
 from order_service.models.orders import BookOrder, HistoryEntry, Order, OrderItem, SoldTitle, Status
 from order_service.models.payments import Payment, PaymentStatus, Refund, RefundStatus, WebhookEvent
 from order_service.models.sales import DailyBookSales, DailyCancellations, DailySales, MonthlyBookSales
@@ -32,6 +32,7 @@ __all__ = [
     "DailySales",
     "Demand",
     "DocumentCounter",
+    "DocumentFile",
     "HistoryEntry",
     "IdempotencyKey",
     "Invoice",

@@ -19,6 +19,16 @@ class DocumentCounter(Base):
     last: Mapped[int]
 
 
+class DocumentFile(Base):
+    """An invoice or a credit note as it was first handed out."""
+
+    __tablename__ = "document_files"
+
+    number: Mapped[str] = mapped_column(String(20), ForeignKey("invoices.number", ondelete="CASCADE"), primary_key=True)
+    content: Mapped[bytes]
+    made_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
 class Invoice(Base):
     """What an order was paid with; with `refund_id`, a credit note over what went back."""
 

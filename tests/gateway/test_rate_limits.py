@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -81,6 +83,27 @@ def test_the_gateways_own_pages_are_counted_too(limited: RunningGateway) -> None
     answers = [ask(limited, "192.0.2.5", "/bff/login?return_to=//x").status for _ in range(4)]
     assert answers == [400] * 3 + [429]
     assert [ask(limited, "192.0.2.5", "/livez").status for _ in range(9)] == [200] * 9
+
+
+def test_one_persons_requests_under_way_have_a_bound() -> None:
+    services, goes_on = stand_ins(), threading.Event()
+    services["order"].on("/api/v1/cart", lambda exchange: (goes_on.wait(10), exchange.answer()))
+    one, other = (f"Authorization: {bearer()['Authorization']}" for _ in range(2))
+    usual = {"RATE_LIMITS_ENABLED": "true", "UPSTREAM_ANSWER_SECONDS": "20"}
+    with running_gateway(services, **usual, REQUESTS_PER_PERSON="3") as gateway, ThreadPoolExecutor(4) as pool:
+        slow = [pool.submit(gateway.ask, "GET", "/api/v1/cart", one) for _ in range(3)]
+        eventually(lambda: len(services["order"].seen) == 3)
+        refused = gateway.ask("GET", "/api/v1/orders", one)
+        assert (refused.status, refused.json()["code"], refused.fields["Retry-After"]) == (
+            429,
+            "too_many_requests",
+            "1",
+        )
+        assert gateway.ask("GET", "/api/v1/orders", other).status == 200
+        assert gateway.ask("GET", "/api/v1/books").status == 200
+        goes_on.set()
+        assert [each.result().status for each in slow] == [200] * 3
+        assert gateway.ask("GET", "/api/v1/orders", one).status == 200
 
 
 @pytest.mark.parametrize(

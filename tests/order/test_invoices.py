@@ -5,19 +5,22 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
+from threading import Event
 from types import ModuleType
 from uuid import UUID
 
 import pytest
 
 from common.db import Database
+from common.errors import Unavailable
 from common.ids import new_id
 from order_service import invoice_pdf, packing_slip_pdf
 from order_service.domain import invoices
 from order_service.models import Invoice, Order, OrderItem
-from order_service.pdf import Document
+from order_service.pdf import Document, Press
 from tests.order.shop import Shop
 from tests.support.tokens import bearer
+from tests.support.waiting import eventually
 
 FOREIGN = ("戦争と平和", "三体", "채식주의자", "ألف ليلة وليلة", "כתר, אחד", "สี่แผ่นดิน", "গোরা")
 
@@ -35,6 +38,36 @@ def test_an_invoice_once_it_is_paid(shop: Shop, book: UUID) -> None:
     assert "INV-000001.pdf" in answer.headers["Content-Disposition"]
     assert shop.client.get(f"/api/v1/orders/{order_id}/invoice", headers=bearer()).status_code == 404
     assert shop.client.get(f"/api/v1/orders/{order_id}/documents/INV-000001", headers=bearer()).status_code == 404
+
+
+def test_an_invoice_is_made_once_and_kept(shop: Shop, book: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    order_id, made, render = shop.paid(book), [], invoice_pdf.render
+    monkeypatch.setattr(invoice_pdf, "render", lambda *what: made.append(1) or render(*what))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: shop.get(f"/orders/{order_id}/invoice"), range(8)))
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert len({answer.data for answer in answers}) == len(made) == 1
+
+
+def test_documents_are_made_one_at_a_time_and_few_wait_for_it() -> None:
+    press, begun, goes_on, now = Press(2), Event(), Event(), []
+
+    def make() -> bytes:
+        now.append(1)
+        begun.set()
+        assert goes_on.wait(10)
+        now.pop()
+        assert not now
+        return b"made"
+
+    with ThreadPoolExecutor(2) as pool:
+        two = [pool.submit(press.made, make) for _ in range(2)]
+        assert begun.wait(10)
+        eventually(lambda: not press._room._places._value)
+        with pytest.raises(Unavailable):
+            press.made(make)
+        goes_on.set()
+        assert [each.result() for each in two] == [b"made"] * 2
 
 
 def test_numbers_have_no_gaps_whoever_pays_at_once(shop: Shop, book: UUID) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from common import mail
 from common.db import Database
@@ -12,6 +12,7 @@ from common.events.auth import UserErased, UserRegistered, UserUpdated
 from common.ids import new_id
 from order_service.config import OrderConfig
 from order_service.events import HANDLERS
+from order_service.models import DocumentFile
 from order_service.timers import write_letters
 from tests.order.conftest import told
 from tests.order.shop import Shop
@@ -49,6 +50,8 @@ def test_an_erased_persons_orders_stay_without_a_name(
     before = shop.client.get(f"/internal/users/{shop.user_id}/data", headers=SERVICE).json
     assert all(before.values())
     assert [(each["recipient"], "1 Elm St" in each["text"]) for each in before["mails"]] == [("a@b.c", True)]
+    assert shop.pay(order_id).status_code == 200
+    assert shop.get(f"/orders/{order_id}/invoice").status_code == 200
     for _ in range(2):
         deliver(database, HANDLERS, UserErased(user_id=shop.user_id))
     held = shop.client.get(f"/internal/users/{shop.user_id}/data", headers=SERVICE).json
@@ -57,6 +60,8 @@ def test_an_erased_persons_orders_stay_without_a_name(
     (kept,) = shop.get("/admin/orders", staff=True).json["items"]
     assert (kept["id"], kept["shipping_address"]) == (order_id, None)
     assert str(shop.user_id) not in str(kept)
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(DocumentFile)) == 0
 
 
 def test_what_a_person_wrote_goes_with_them(shop: Shop, book: UUID, database: Database) -> None:
