@@ -29,8 +29,7 @@ def main() -> None:
         print("The secrets are there already.")
     else:
         make_all()
-    if not (ROOT / "gateway" / "session_keys").exists():
-        make_portals()
+    register_portals()
 
 
 def make_all() -> None:
@@ -50,25 +49,33 @@ def make_all() -> None:
     print(f"The administrator is {os.environ['ADMIN_EMAIL']}, password {admin}\nIt is shown this once.")
 
 
-def make_portals() -> None:
-    """What the sessions of browsers need: also for a store whose other secrets are older."""
-    shop, administration = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-    registered = json.loads((ROOT / "auth" / "bootstrap_clients").read_text(encoding="utf-8"))
-    registered = [each for each in registered if each["client_id"] not in ("shop", "administration")]
-    registered.append(portal("shop", "The shop", "/", SHOP_SCOPE, shop))
-    registered.append(portal("administration", "The administration", "/admin", STAFF_SCOPE, administration))
-    write("auth", "bootstrap_clients", json.dumps(registered))
-    write("gateway", "shop_client_secret", shop)
-    write("gateway", "administration_client_secret", administration)
-    write("gateway", "session_keys", secrets.token_urlsafe(32))  # last: it says that the others are there
+def register_portals() -> None:
+    """What the sessions of browsers need: also for a store whose other secrets, or whose portals' scopes, are older."""
+    kept("gateway", "session_keys")
+    path = ROOT / "auth" / "bootstrap_clients"
+    before = path.read_text(encoding="utf-8")
+    others = [each for each in json.loads(before) if each["client_id"] not in ("shop", "administration")]
+    shop = portal("shop", "The shop", "/", SHOP_SCOPE)
+    administration = portal("administration", "The administration", "/admin", STAFF_SCOPE)
+    registered = json.dumps([*others, shop, administration])
+    if registered != before:
+        write("auth", "bootstrap_clients", registered)
 
 
-def portal(client_id: str, name: str, home: str, scope: str, secret: str) -> dict[str, object]:
+def kept(folder: str, name: str) -> str:
+    """The secret of this name, made when it is not there."""
+    path = ROOT / folder / name
+    if not path.exists():
+        write(folder, name, secrets.token_urlsafe(32))
+    return path.read_text(encoding="utf-8")
+
+
+def portal(client_id: str, name: str, home: str, scope: str) -> dict[str, object]:
     """The gateway as a portal's OAuth client; addresses that are a path only are the store's own."""
     return {
         "client_id": client_id,
         "client_name": name,
-        "client_secret": secret,
+        "client_secret": kept("gateway", f"{client_id}_client_secret"),
         "redirect_uris": ["/bff/callback"],
         "post_logout_redirect_uris": [home],
         "scope": scope,

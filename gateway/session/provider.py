@@ -15,6 +15,7 @@ from common.telemetry import get_logger, request_id, traceparent
 from gateway.session.portals import Portal
 
 TIMEOUT_SECONDS = (1.0, 10.0)
+TOKENS = ("access_token", "refresh_token", "expires_in")
 
 log = get_logger(__name__)
 
@@ -40,16 +41,19 @@ class Provider:
 
     def push(self, portal: Portal, parameters: Mapping[str, str]) -> str:
         """The request_uri (RFC 9126 section 2.2). Raises Refused or Unavailable."""
-        return str(self._post(portal, "/par", parameters)["request_uri"])
+        document = self._post(portal, "/par", parameters)
+        return str(_complete(document, "request_uri")["request_uri"])
 
     def redeem(self, portal: Portal, code: str, *, redirect_uri: str, verifier: str) -> dict[str, Any]:
         """The token response to an authorization code. Raises Refused or Unavailable."""
         grant = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
-        return self._post(portal, "/token", grant | {"code_verifier": verifier})
+        document = self._post(portal, "/token", grant | {"code_verifier": verifier})
+        return _complete(document, *TOKENS, "id_token")
 
     def refresh(self, portal: Portal, refresh_token: str) -> dict[str, Any]:
         """The token response to a refresh token. Raises Refused or Unavailable."""
-        return self._post(portal, "/token", {"grant_type": "refresh_token", "refresh_token": refresh_token})
+        grant = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        return _complete(self._post(portal, "/token", grant), *TOKENS)
 
     def revoke(self, portal: Portal, refresh_token: str) -> None:
         """End the token and all of its family (RFC 7009). Raises Refused or Unavailable."""
@@ -100,6 +104,14 @@ class Provider:
             log.info("provider_refused", endpoint=path, client=portal.client_id, error=error)
             raise Refused(error)
         return document
+
+
+def _complete(document: dict[str, Any], *members: str) -> dict[str, Any]:
+    """Raises Unavailable for an answer that lacks something: a mistake of ours, which nobody else can mend."""
+    if missing := [name for name in members if name not in document]:
+        log.error("provider_answer_incomplete", missing=missing)
+        raise _unavailable()
+    return document
 
 
 def _unavailable() -> DomainError:

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from common.config import Config
+from devstack.accounts import clients
 from devstack.topology import BY_NAME, SERVICES
+from devstack.vault import Vault
 from tests.devstack.test_settings import config_of
 
 ROOT = Path(__file__).parents[2]
@@ -129,6 +131,26 @@ def test_a_store_of_before_the_portals_gets_their_secrets_too(secrets: Path) -> 
     assert by_id["shop"]["client_secret"] == (secrets / "gateway" / "shop_client_secret").read_text()
     assert "gateway-service" in by_id
     assert (secrets / "auth" / "key_encryption_key").read_text() == kept
+
+
+def test_the_portals_scopes_follow_what_they_are_now_and_their_secrets_stay(secrets: Path) -> None:
+    registered = secrets / "auth" / "bootstrap_clients"
+    now = registered.read_text()
+    older = [each | ({"scope": "openid"} if each["client_id"] == "shop" else {}) for each in json.loads(now)]
+    registered.chmod(0o644)
+    registered.write_text(json.dumps(older))
+    maker(secrets).main()
+    assert json.loads(registered.read_text()) == json.loads(now)
+
+
+@pytest.mark.parametrize("client_id", ["shop", "administration"])
+def test_a_portal_may_do_the_same_wherever_the_store_runs(secrets: Path, client_id: str) -> None:
+    made = json.loads((secrets / "auth" / "bootstrap_clients").read_text())
+    here = json.loads(clients(Vault(secrets / "vault.json")))
+    one, other = (next(each for each in known if each["client_id"] == client_id) for known in (made, here))
+    assert {name: one[name] for name in other if name != "client_secret"} == {
+        name: value for name, value in other.items() if name != "client_secret"
+    }
 
 
 def test_the_image_runs_as_nobody_in_particular_and_holds_one_service() -> None:
