@@ -38,6 +38,7 @@ HEAD = (
     b'Content-Type: application/json\r\nETag: "1"\r\nX-Request-ID: 1\r\n'
 )
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+SHARED = b"Cache-Control: public, s-maxage=60\r\n"
 EVENT = b"data: {}\n\n"
 EVENT_SECONDS = 0.5
 
@@ -66,7 +67,8 @@ def _answer(client: Any, head: bytes, jwks: bytes) -> None:
             client.sendall(b"%X\r\n%b\r\n" % (len(EVENT), EVENT))
             time.sleep(EVENT_SECONDS)
     body = jwks if path.endswith(b"jwks.json") else BODY
-    client.sendall(HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+    shared = SHARED if b"shared" in path else b""
+    client.sendall(HEAD + shared + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
 
 
 def flask_with_requests(config: GatewayConfig) -> Flask:

@@ -37,6 +37,7 @@ class GatewayConfig(Config):
     metrics_port: int
     body_limits: dict[Takes, int]
     bodies_limit: int
+    cache_bytes: int
     client_head_seconds: float
     patience: Patience
     cors_origins: frozenset[str]
@@ -82,6 +83,7 @@ class GatewayConfig(Config):
                 Takes.FILES: _bytes(env, "FILES_LIMIT", 128 * MEBIBYTE),
             },
             "bodies_limit": _bytes(env, "BODIES_LIMIT", 1024 * MEBIBYTE),
+            "cache_bytes": env.int("GATEWAY_CACHE_BYTES", 64 * MEBIBYTE, validate=validate.Range(min=0)),
             "client_head_seconds": _seconds(env, "CLIENT_HEAD_SECONDS", 10.0),
             "patience": Patience(
                 block=_seconds(env, "CLIENT_BLOCK_SECONDS", 10.0),

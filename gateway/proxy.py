@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -17,6 +18,8 @@ from common.errors import BadRequest, DomainError, Unauthorized
 from common.metrics import observe_request
 from common.telemetry import REQUEST, accept_request_id, bind_correlation, continue_trace, get_logger
 from gateway.body import RequestBody, is_declared
+from gateway.cache import Cache
+from gateway.caching import Caching
 from gateway.config import GatewayConfig
 from gateway.headers import answer_fields, origin_fields, request_fields
 from gateway.http1 import SWITCHING, ClientGone
@@ -72,6 +75,7 @@ class Gateway:
         self._local = local
         self._room = Room(config.bodies_limit)
         self._in_flight = InFlight(config.requests_per_person)
+        self._caching = Caching(Cache(config.cache_bytes)) if config.cache_bytes else None
         self._limits = RateLimits(config.rate_limits, config.rate_limit_url) if config.rate_limits else None
         self._table = RouteTable()
         self._security = SecurityHeaders(config.public_url)
@@ -112,7 +116,9 @@ class Gateway:
         self._let_in(request, route.access if route else Access.PUBLIC, path, limit)
         if route is None:
             return self._answer_locally(request)
-        return self._forward(route, request, target)
+        if self._caching is None or route.upgrades:
+            return self._forward(route, request, target, environ)
+        return self._caching.answer(target, environ, partial(self._forward, route, request, target))
 
     def _answer_locally(self, request: _Request) -> tuple[str, Fields, Iterable[bytes]]:
         started: list[Any] = []
@@ -155,11 +161,13 @@ class Gateway:
             raise Unauthorized("Sign in first.")
         return principal
 
-    def _forward(self, route: Route, request: _Request, target: str) -> tuple[str, Fields, Iterable[bytes]]:
-        environ = request.environ
+    def _forward(
+        self, route: Route, request: _Request, target: str, environ: Environ
+    ) -> tuple[str, Fields, Iterable[bytes]]:
+        """`environ` is the request's, or has less of it: what is fetched for everybody is nobody's."""
         body = RequestBody(environ, self._config.body_limits[route.takes], self._config.patience, self._room)
         try:
-            forwarded = self._forwarded(request, target, body)
+            forwarded = self._forwarded(request, target, body, environ)
             if route.upgrades and self._upgrades.is_asked_for(environ):
                 forwarded.may_switch = True
                 forwarded.fields += UPGRADE_FIELDS
@@ -177,8 +185,7 @@ class Gateway:
             fields += origin_fields(answer.head.fields)
         return status, fields, blocks
 
-    def _forwarded(self, request: _Request, target: str, body: RequestBody) -> Forwarded:
-        environ = request.environ
+    def _forwarded(self, request: _Request, target: str, body: RequestBody, environ: Environ) -> Forwarded:
         self._sessions.jar.strip(environ)
         fields = request_fields(environ)
         fields += body.fields

@@ -19,6 +19,7 @@ from catalog_service.models import Book as BookRow
 from common.api import Page, PageQuery, accepts, returns
 from common.app import config
 from common.auth import current_user, principal, public, requires
+from common.caching import shared
 from common.conditional import etag, not_modified, require_match
 from common.db import session
 from common.pagination import paginate
@@ -30,6 +31,7 @@ STAFF_SCOPES = ("books:write", "stock:write")
 
 @api.get("")
 @public
+@shared(but_for_tokens=True)
 @accepts(query=BookQuery)
 @returns(BookPage)
 def list_books(query: BookQuery) -> dict[str, Any]:
@@ -42,6 +44,7 @@ def list_books(query: BookQuery) -> dict[str, Any]:
 
 @api.get("/suggest")
 @public
+@shared()
 @accepts(query=SuggestQuery)
 @returns(SuggestPage)
 def suggest_books(query: SuggestQuery) -> dict[str, Any]:
@@ -67,6 +70,7 @@ def list_inactive(query: PageQuery) -> dict[str, Any]:
 
 @api.get("/<id>")
 @public
+@shared(but_for_tokens=True)
 @returns(Book)
 def get_book(id: str) -> Response | tuple[Any, ...]:
     """One book, by id or ISBN."""

@@ -13,6 +13,7 @@ from catalog_service.domain.fields import Name
 from catalog_service.models import Author
 from common.api import Page, PageQuery, Request, Response, accepts, returns
 from common.auth import current_user, public, requires
+from common.caching import shared
 from common.db import session
 from common.pagination import Sort, paginate
 
@@ -47,6 +48,7 @@ def named_blueprint(model: named.Named) -> Blueprint:
 
     @api.get("")
     @public
+    @shared()
     @accepts(query=NamedQuery)
     @returns(Page[Named])
     def search(query: NamedQuery) -> dict[str, Any]:
@@ -62,6 +64,7 @@ def named_blueprint(model: named.Named) -> Blueprint:
 
     @api.get("/<id>")
     @public
+    @shared()
     @returns(Named)
     def get(id: str) -> dict[str, Any]:
         """One of them, by id or slug."""

@@ -13,6 +13,7 @@ from catalog_service.domain import similar, views
 from catalog_service.domain.similar import Found
 from common.api import Request, Response, accepts, returns
 from common.auth import public
+from common.caching import shared
 from common.db import session
 
 api = Blueprint("similar", __name__, url_prefix="/api/v1/books")
@@ -46,6 +47,7 @@ class LikeBooks(Response):
 
 @api.get("/like")
 @public
+@shared(but_for_tokens=True)
 @accepts(query=LikeQuery)
 @returns(LikeBooks)
 def find_like(query: LikeQuery) -> dict[str, Any]:
@@ -55,6 +57,7 @@ def find_like(query: LikeQuery) -> dict[str, Any]:
 
 @api.get("/<reference>/similar")
 @public
+@shared(but_for_tokens=True)
 @accepts(query=SimilarQuery)
 @returns(SimilarBooks)
 def list_similar(reference: str, query: SimilarQuery) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from catalog_service.domain import summaries
 from catalog_service.summaries.writing import Summariser
 from common.api import Response, returns
 from common.auth import public
+from common.caching import shared
 from common.db import current_database
 
 api = Blueprint("summaries", __name__, url_prefix="/api/v1/books/<reference>/summary")
@@ -26,6 +27,7 @@ class Summary(Response):
 
 @api.get("")
 @public
+@shared(but_for_tokens=True)
 @returns(Summary)
 def get_summary(reference: str) -> dict[str, Any]:
     """A summary of the description of the book with this id or ISBN, and where it comes from."""

@@ -11,6 +11,7 @@ from sqlalchemy import Row
 from common.api import Page, accepts, returns
 from common.app import config
 from common.auth import Principal, current_user, principal, public, requires_user, requires_user_with_any
+from common.caching import shared
 from common.conditional import etag, not_modified, require_match
 from common.db import current_database, session, transaction
 from common.errors import DomainError, Forbidden, NotFound
@@ -35,6 +36,7 @@ api = Blueprint("reviews", __name__, url_prefix="/api/v1")
 
 @api.get("/reviews")
 @public
+@shared(but_for_tokens=True)
 @accepts(query=ReviewQuery)
 @returns(Page[Review])
 def list_reviews(query: ReviewQuery) -> dict[str, Any]:
@@ -44,6 +46,7 @@ def list_reviews(query: ReviewQuery) -> dict[str, Any]:
 
 @api.get("/books/<uuid:id>/reviews")
 @public
+@shared(but_for_tokens=True)
 @accepts(query=BookReviewQuery)
 @returns(BookReviews)
 def list_book_reviews(id: UUID, query: BookReviewQuery) -> dict[str, Any]:
@@ -53,6 +56,7 @@ def list_book_reviews(id: UUID, query: BookReviewQuery) -> dict[str, Any]:
 
 @api.get("/reviews/<uuid:id>")
 @public
+@shared(but_for_tokens=True)
 @returns(Review)
 def get_review(id: UUID) -> tuple[Any, ...]:
     """One review."""

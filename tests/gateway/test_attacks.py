@@ -216,8 +216,8 @@ def test_connections_are_used_in_turn_and_not_for_ever(gateway: RunningGateway, 
     both = threading.Barrier(2, timeout=5)
     catalog.on("/api/v1/books/both", lambda exchange: (both.wait(), exchange.answer(b"{}")))  # type: ignore[func-returns-value]
     with gateway.connect() as one, gateway.connect() as other:
-        for client in (one, other):
-            client.send(head("GET", "/api/v1/books/both"))
+        for number, client in enumerate((one, other)):
+            client.send(head("GET", f"/api/v1/books/both?{number}"))
         for client in (one, other):
             assert client.reply().status == 200
     catalog.seen.clear()
