@@ -27,7 +27,7 @@ from common.errors import PROBLEM_JSON, Conflict, DomainError, Invalid, Unavaila
 from common.health import health_blueprint
 from common.metrics import observe_request
 from common.revocation import asked_of_auth
-from common.telemetry import REQUEST, accept_request_id, bind_correlation, continue_trace, get_logger, request_id
+from common.telemetry import accept_request_id, bind_correlation, continue_trace, get_logger, log_request, request_id
 
 log = get_logger(__name__)
 
@@ -165,13 +165,7 @@ def _finish(response: Response) -> Response:
     template = request.url_rule.rule if request.url_rule else "unmatched"
     observe_request(request.method, template, response.status_code, elapsed)
     if not _is_polled():
-        log.info(
-            REQUEST,
-            method=request.method,
-            route=template,
-            status=response.status_code,
-            ms=round(elapsed * 1000, 1),
-        )
+        log_request(request.method, template, response.status_code, elapsed)
     return response
 
 

@@ -16,7 +16,7 @@ from common.addresses import network_of
 from common.auth import Presented, Principal, TokenVerifier
 from common.errors import BadRequest, DomainError, Unauthorized
 from common.metrics import observe_request
-from common.telemetry import REQUEST, accept_request_id, bind_correlation, continue_trace, get_logger
+from common.telemetry import accept_request_id, bind_correlation, continue_trace, get_logger, log_request
 from gateway.body import RequestBody, is_declared
 from gateway.cache import Cache
 from gateway.caching import Caching
@@ -284,7 +284,7 @@ class _Request:
         elapsed = time.perf_counter() - self.started
         method = self.environ["REQUEST_METHOD"]
         observe_request(method, self.route, status, elapsed)
-        log.info(REQUEST, method=method, route=self.route, status=status, ms=round(elapsed * 1000, 1))
+        log_request(method, self.route, status, elapsed)
 
 
 def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

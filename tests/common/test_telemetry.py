@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from common.telemetry import configure_logging, continue_trace, correlated, get_logger
+from common.telemetry import configure_logging, continue_trace, correlated, get_logger, log_request
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -32,10 +32,27 @@ def test_a_log_line_is_one_json_object_with_its_identifiers(capsys: pytest.Captu
     assert (line["request_id"], line["trace_id"], line["level"]) == ("req-1", TRACE, "info")
 
 
+def test_the_line_of_a_request_is_as_all_others(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("toy", "INFO", "json")
+    with correlated("req-1", f"00-{TRACE}-00f067aa0ba902b7-01"):
+        get_logger("request").info("request", method="GET", route="/x", status=200, ms=3.1)
+        log_request("GET", "/x", 200, 0.0031)
+    one, other = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", other["timestamp"])
+    assert one | {"timestamp": ""} == other | {"timestamp": ""}
+
+
+@pytest.mark.parametrize("level", ["WARNING", "ERROR"])
+def test_a_quiet_process_writes_none(capsys: pytest.CaptureFixture[str], level: str) -> None:
+    configure_logging("toy", level, "json")
+    log_request("GET", "/x", 200, 0.0031)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_line_for_people_is_short(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("toy", "INFO", "console")
     with correlated("0123456789abcdef", f"00-{TRACE}-00f067aa0ba902b7-01"):
-        get_logger("test").info("request", method="GET", route="/api/v1/books/<uuid:id>", status=200, ms=3.1)
+        log_request("GET", "/api/v1/books/<uuid:id>", 200, 0.0031)
         get_logger("test").warning("upstream_fault", upstream="catalog")
         try:
             raise ValueError("oh")
