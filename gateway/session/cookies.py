@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.problems import Fields
 
-MOST_FLOWS = 4
+MOST_FLOWS = 3
 """Sign-ins that may be under way in one browser at a time, in tabs beside each other."""
 _FLOW = "login_"
 

@@ -25,7 +25,7 @@ from gateway.session.sessions import Session
 
 FLOW_SECONDS = 1800
 """Somebody may have to register, or look into their mail, before they come back."""
-LONGEST_RETURN = 1000
+LONGEST_RETURN = 500
 CALLBACK = "/bff/callback"
 CLAIMS = orjson.dumps({"id_token": {"email": None}}).decode()
 

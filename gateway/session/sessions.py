@@ -28,6 +28,8 @@ from gateway.session.sealing import Sealer, Unreadable
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LONGEST_COOKIE = 4000
 """Name and value; browsers drop what has more than 4096 bytes."""
+LONGEST_WITH_ID_TOKEN = 3000
+"""Two portals' cookies, and those of a few sign-ins under way, have to fit into a header field of 8,190 bytes."""
 REFRESH_BEFORE_SECONDS = 30.0
 REMEMBERED_SECONDS = 60.0
 MOST_REMEMBERED = 10_000
@@ -109,9 +111,10 @@ class Sessions:
     def put(self, session: Session) -> tuple[str, str]:
         """The header field that keeps it in the browser. Raises ValueError for one that no browser would keep."""
         name = self.jar.session(session.portal)
-        for kept in (session, replace(session, id_token="")):  # without it, signing out asks first
+        without = replace(session, id_token="")  # then the provider asks before it signs somebody out
+        for kept, most in ((session, LONGEST_WITH_ID_TOKEN), (without, LONGEST_COOKIE)):
             sealed = self._sealer.seal(name, orjson.dumps(list(asdict(kept).values())))
-            if len(name) + len(sealed) <= LONGEST_COOKIE:
+            if len(name) + len(sealed) <= most:
                 return self.jar.set(name, sealed, max(1, int(session.expires_at - time.time())))
         raise ValueError("the tokens do not fit into a cookie")
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import time
+from dataclasses import replace
+from urllib.parse import parse_qsl
 
 import jwt
 import orjson
 import pytest
 
+from common.assurance import TWO_FACTORS
+from gateway.config import GatewayConfig
+from gateway.session import portals
+from gateway.session.cookies import Cookies
 from gateway.session.sealing import Sealer
+from gateway.session.sessions import Session, Sessions
 from tests.gateway.client import head
 from tests.gateway.conftest import GATEWAY_SECRETS, SHOP, RunningGateway
-from tests.gateway.standin import StandIn
+from tests.gateway.standin import Exchange, StandIn
 from tests.gateway.test_upgrades import AGREED, ASKING, TARGET
 from tests.support import tokens
 
@@ -105,3 +113,75 @@ def test_an_answer_that_renews_a_cookie_is_kept_by_no_cache(gateway: RunningGate
     reply = gateway.ask("GET", "/api/v1/cart", "Cookie: shop_session=old")
     assert (reply.status, reply.fields.get_all("Cache-Control")) == (401, ["no-store"])
     assert gateway.ask("GET", "/api/v1/cart", f"Cookie: {cookie()}").fields["Cache-Control"].startswith("public")
+
+
+def pushed(gateway: RunningGateway, target: str) -> dict[str, str]:
+    """What the gateway leaves with the provider to have somebody signed in, and how it authenticates."""
+    kept: dict[str, str] = {}
+
+    def push(exchange: Exchange) -> None:
+        kept.update(parse_qsl(exchange.body().decode()))
+        kept["client"] = base64.b64decode(exchange.one("Authorization").removeprefix("Basic ")).decode()
+        exchange.answer(b'{"request_uri": "urn:x", "expires_in": 90}', b"201 Created")
+
+    gateway.services["auth"].on("/par", push)
+    reply = gateway.ask("GET", target)
+    assert (reply.status, reply.fields["Cache-Control"]) == (302, "no-store")
+    assert reply.fields["Location"].endswith(f"client_id={kept['client'].partition(':')[0]}&request_uri=urn%3Ax")
+    return kept
+
+
+def test_each_portal_asks_as_its_own_client_with_all_that_guards_the_way_back(gateway: RunningGateway) -> None:
+    shop, staff = pushed(gateway, "/bff/login?return_to=/orders"), pushed(gateway, "/bff/login?return_to=/admin/orders")
+    assert (shop["client"], staff["client"]) == ("shop:only-in-tests", "administration:only-in-tests")
+    assert shop["redirect_uri"] == f"{tokens.ISSUER}/bff/callback"
+    assert (shop["response_type"], shop["code_challenge_method"]) == ("code", "S256")
+    for name in ("state", "nonce", "code_challenge"):
+        assert len(shop[name]) >= 32
+        assert shop[name] != staff[name]
+    assert "acr_values" not in shop
+
+
+def test_a_second_factor_is_asked_for_where_it_is_demanded(gateway: RunningGateway) -> None:
+    assert pushed(gateway, "/bff/login?return_to=/orders&step_up=true")["acr_values"] == TWO_FACTORS
+    demanding = GatewayConfig.from_env(GATEWAY_SECRETS | {"STEP_UP_SCOPES": "users:manage"})
+    assert portals.needs_second_factor(portals.ADMINISTRATION, demanding)
+    assert not portals.needs_second_factor(portals.SHOP, demanding)
+    assert not portals.needs_second_factor(portals.ADMINISTRATION, GatewayConfig.from_env(GATEWAY_SECRETS))
+
+
+@pytest.mark.parametrize("answer", [b"{}", b"[]", b"no", b'{"request_uri": null', b'{"error": "invalid_client"}'])
+@pytest.mark.parametrize("status", [b"201 Created", b"400 Bad Request", b"500 Internal Server Error"])
+def test_a_provider_that_answers_nonsense_is_unavailable(gateway: RunningGateway, answer: bytes, status: bytes) -> None:
+    gateway.services["auth"].on("/par", lambda exchange: exchange.answer(answer, status))
+    reply = gateway.ask("GET", "/bff/login?return_to=/orders")
+    assert (reply.status, reply.fields["Retry-After"]) == (503, "1")
+    assert b"/bff/login?return_to=%2Forders" in reply.body or b"/bff/login?return_to=/orders" in reply.body
+
+
+def test_over_https_the_cookies_are_bound_to_the_host() -> None:
+    jar = Cookies(secure=True)
+    assert jar.session("shop") == "__Host-shop_session"
+    name, value = jar.set(jar.flow("abcdefghijk"), "x", 60)
+    assert (name, value) == (
+        "Set-Cookie",
+        "__Host-login_abcdefgh=x; Max-Age=60; Path=/; HttpOnly; SameSite=Lax; Secure",
+    )
+    environ = {"HTTP_COOKIE": "shop_session=mine; __Host-shop_session=x; __Host-login_a=y"}
+    jar.strip(environ)
+    assert environ["HTTP_COOKIE"] == "shop_session=mine"
+
+
+def test_what_does_not_fit_is_left_out_and_never_cut(gateway: RunningGateway) -> None:
+    sealer = Sealer(["k" * 40])
+    sessions = Sessions(sealer, Cookies(secure=False), None, None, "http://localhost")  # type: ignore[arg-type]
+    later = time.time() + 60
+    small = Session("shop", "a" * 1000, "r", "i" * 800, "e", CSRF, later, later, later)
+    large = replace(small, id_token="i" * 2500)
+    opened = [
+        Session(*orjson.loads(sealer.open("shop_session", sessions.put(each)[1].split("=", 1)[1].partition(";")[0])))
+        for each in (small, large)
+    ]
+    assert opened == [small, replace(large, id_token="")]
+    with pytest.raises(ValueError, match="fit"):
+        sessions.put(replace(small, access_token="a" * 4000))
