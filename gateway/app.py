@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from common import health as process_health
+from common import openapi
 from common.app import bare_app
 from common.auth import JwksKeys, KeySource, TokenVerifier
 from common.revocation import asked_of_auth
@@ -39,6 +40,7 @@ def create_app(config: GatewayConfig, keys: KeySource | None = None) -> Flask:
     sessions = Sessions(sealer, jar, provider, verifier, config.public_url)
     bff = Bff(sessions, Login(config, sealer, jar, provider), provider, config.public_url)
     app = bare_app(config, [health_blueprint(StoreHealth(config)), docs_blueprint(merged), session_blueprint(bff)])
+    merged.own = openapi.document(app, "Bookstore: gateway")
     app.wsgi_app = Gateway(config, verifier, sessions, upstreams, app.wsgi_app)  # type: ignore[method-assign]
     app.extensions["metrics"] = bare_app(config, [process_health.health_blueprint(lambda: None)])
     return app

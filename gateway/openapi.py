@@ -18,6 +18,8 @@ from gateway.upstream import Forwarded, Upstream
 FRESH_SECONDS = 60.0
 _SCHEMA_REF = "#/components/schemas/"
 _SHARED = "Problem"
+GATEWAY = "gateway"
+OWN_PATHS = "/bff/"
 
 Document = dict[str, Any]
 log = get_logger(__name__)
@@ -27,6 +29,8 @@ class MergedDocument:
     """Asks the services now and then; what a service said last stays while it is away."""
 
     def __init__(self, upstreams: dict[str, Upstream]) -> None:
+        self.own: Document = {}
+        """What the gateway answers by itself."""
         self._upstreams = {name: each for name, each in upstreams.items() if name not in DESCRIBED_BY}
         self._known: dict[str, bytes] = {}
         self._made_of: dict[str, bytes] | None = None
@@ -40,7 +44,7 @@ class MergedDocument:
                 self._refresh()
             if self._known != self._made_of:
                 self._ready = Ready(
-                    orjson.dumps(merge({name: orjson.loads(each) for name, each in self._known.items()}))
+                    orjson.dumps(merge({name: orjson.loads(each) for name, each in self._known.items()}, self.own))
                 )
                 self._made_of = dict(self._known)
             return self._ready
@@ -64,8 +68,8 @@ def _fetch(upstream: Upstream) -> bytes:
     return content
 
 
-def merge(documents: dict[str, Document]) -> Document:
-    """Only what the route table sends to a service is described as that service's."""
+def merge(documents: dict[str, Document], own: Document | None = None) -> Document:
+    """Only what the route table sends to a service is described as that service's; of our own, what portals ask."""
     table = RouteTable()
     merged: Document = {
         "openapi": "3.1.0",
@@ -74,11 +78,12 @@ def merge(documents: dict[str, Document]) -> Document:
         "paths": {},
         "components": {"schemas": {}, "securitySchemes": {}},
     }
-    for service, original in sorted(documents.items()):
+    for service, original in sorted((documents | ({GATEWAY: own} if own else {})).items()):
         document = _renamed(original, service)
         for path, operations in document.get("paths", {}).items():
             route = table.find(path)
-            if route and DESCRIBED_BY.get(route.service, route.service) == service:
+            described_by = DESCRIBED_BY.get(route.service, route.service) if route else GATEWAY
+            if described_by == service and (route or path.startswith(OWN_PATHS)):
                 merged["paths"][path] = operations
         for kind, components in document.get("components", {}).items():
             merged["components"].setdefault(kind, {}).update(components)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Literal
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, jsonify, redirect, render_template, request
+from pydantic import AwareDatetime, Field
 
+from common.api import Response as Schema
+from common.api import returns
 from common.auth import foreign_credentials
 from common.errors import Unavailable
 from common.telemetry import get_logger
@@ -23,28 +26,61 @@ PAGE_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'n
 log = get_logger(__name__)
 
 
+class Person(Schema):
+    id: str
+    name: str
+    email: str = Field(description="empty when it is not known")
+    role: str
+
+
+class SignedIn(Schema):
+    authenticated: Literal[True] = True
+    user: Person
+    scopes: list[str]
+    csrf: str = Field(description="what every write sends as X-CSRF-Token; stays the same while the session lasts")
+    expires_at: AwareDatetime = Field(description="when it ends at the latest")
+
+
+class SignedOut(Schema):
+    authenticated: Literal[False] = False
+
+
+class Ended(Schema):
+    end_session_url: str = Field(description="where to go to sign out of the whole store, on this device")
+
+
 def session_blueprint(bff: Bff) -> Blueprint:
     blueprint = Blueprint("bff", __name__, url_prefix="/bff")
     blueprint.after_request(_uncached)
 
     @blueprint.get("/login")
     @foreign_credentials
+    @returns(
+        None, 302, description="To the sign-in page; come back to ?return_to=, with a second factor if ?step_up=true"
+    )
     def login() -> Response:
+        """Sign in: an address for a browser to go to, not for a script."""
         return bff.begin()
 
     @blueprint.get("/callback")
     @foreign_credentials
+    @returns(None, 303, description="To where the sign-in began; a page that offers to sign in again is 400")
     def callback() -> Response:
+        """Where the sign-in page sends a browser back to."""
         return bff.finish()
 
     @blueprint.get("/session")
     @foreign_credentials
+    @returns(SignedIn | SignedOut)
     def session() -> Response:
+        """Who is signed in at the portal that asks (X-Portal, or by its Referer)."""
         return bff.show()
 
     @blueprint.post("/logout")
     @foreign_credentials
+    @returns(Ended)
     def logout() -> Response:
+        """Sign out of this portal on this device; needs X-CSRF-Token."""
         return bff.end()
 
     return blueprint
@@ -97,15 +133,16 @@ class Bff:
         """Who is signed in at the portal that asks."""
         portal = portals.of_request(request.environ, request.path)
         answered: Fields = []
+        told: SignedIn | SignedOut
         try:
             session = self._sessions.find(request.environ, portal)
-            told = self._told(session, answered) if session else {"authenticated": False}
+            told = self._told(session, answered) if session else SignedOut()
         except SessionEnded:
             answered.append(self._sessions.jar.clear(self._sessions.jar.session(portal.name)))
-            told = {"authenticated": False}
+            told = SignedOut()
         return _telling(jsonify(told), answered)
 
-    def _told(self, session: Session, answered: Fields) -> dict[str, Any]:
+    def _told(self, session: Session, answered: Fields) -> SignedIn:
         try:
             session, _ = self._sessions.current(session, answered)
         except Unavailable:
@@ -125,7 +162,7 @@ class Bff:
             self._sessions.require_own_page(request.environ, session)
             self._revoke(session)
             query |= {"id_token_hint": session.id_token} if session.id_token else {}
-        answer = jsonify({"end_session_url": f"{self._public_url}/logout?{urlencode(query)}"})
+        answer = jsonify(Ended(end_session_url=f"{self._public_url}/logout?{urlencode(query)}"))
         return _telling(answer, [jar.clear(jar.session(portal.name))])
 
     def _revoke(self, session: Session) -> None:
@@ -136,20 +173,15 @@ class Bff:
             log.info("session_had_ended")
 
 
-def told(session: Session) -> dict[str, Any]:
+def told(session: Session) -> SignedIn:
     claims = session.claims()
-    user = {"id": claims["sub"], "name": claims.get("preferred_username"), "email": session.email}
-    return {
-        "authenticated": True,
-        "user": user | {"role": claims.get("role")},
-        "scopes": str(claims.get("scope", "")).split(),
-        "csrf": session.csrf,
-        "expires_at": _rfc3339(session.expires_at),
-    }
-
-
-def _rfc3339(unix: float) -> str:
-    return datetime.fromtimestamp(int(unix), UTC).isoformat().replace("+00:00", "Z")
+    who = {"id": claims["sub"], "name": claims["preferred_username"], "role": claims["role"]}
+    return SignedIn(
+        user=Person(**who, email=session.email),
+        scopes=str(claims["scope"]).split(),
+        csrf=session.csrf,
+        expires_at=datetime.fromtimestamp(int(session.expires_at), UTC),
+    )
 
 
 def _page(template: str, status: int, return_to: str) -> Response:
