@@ -172,7 +172,8 @@ def _finish(response: Response) -> Response:
 def _is_polled() -> bool:
     """What asks again and again by itself would leave no room in the log for what people do."""
     view = current_app.view_functions.get(request.endpoint or "")
-    return view is not None and operation(view).is_polled
+    declared = getattr(view, "operation", None)  # a file's view is Flask's own and declares nothing
+    return declared is not None and bool(declared.is_polled)
 
 
 def _handle_errors(app: Application) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, request
 
-from auth_service.api.authority import authority
-from auth_service.domain.oauth.errors import OAuthRefusal
+from auth_service.api.authority import authority, client_address
+from auth_service.domain import throttle
+from auth_service.domain.oauth.errors import UNAUTHENTICATED, OAuthRefusal
 from auth_service.domain.oauth.proofs import current_nonce
-from auth_service.domain.oauth.requests import FormRequest
+from auth_service.domain.oauth.requests import FormRequest, basic_credentials
 from common.auth import foreign_credentials
-from common.db import end_request_session, session
+from common.db import end_request_session, session, transaction
 
 api = Blueprint("token", __name__)
+PUSHED_LIMIT = 16 * 1024
+"""The bytes of a pushed request, which is kept in the database for anybody who names a public client."""
 UNCACHED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
@@ -30,6 +34,7 @@ def token() -> tuple[dict[str, Any], int, dict[str, str]]:
 @foreign_credentials
 def push() -> tuple[dict[str, Any], int, dict[str, str]]:
     """Leave an authorization request with us (RFC 9126)."""
+    request.max_content_length = PUSHED_LIMIT
     return authority.token_server(session).push(_form()), 201, UNCACHED
 
 
@@ -58,9 +63,30 @@ def revoke() -> tuple[dict[str, Any], int, dict[str, str]]:
 @api.errorhandler(OAuthRefusal)
 def refuse(error: OAuthRefusal) -> tuple[dict[str, str], int, dict[str, str]]:
     end_request_session(commit=error.keeps_changes)
+    if error.error == UNAUTHENTICATED and (counters := _guesses(_read())):
+        with transaction() as opened:
+            throttle.count_failure(opened, counters)
     return error.body(), error.http_status, UNCACHED | error.headers
 
 
 def _form() -> FormRequest:
+    """The request's form. Raises SignInThrottled for a client of which secrets are guessed from this address."""
+    form = _read()
+    if counters := _guesses(form):
+        with transaction() as opened:
+            throttle.require_patience(opened, counters)
+    return form
+
+
+def _read() -> FormRequest:
     pairs = request.form.items(multi=True)
     return FormRequest(request.path, pairs, request.headers.get("Authorization"), request.headers.get("DPoP"))
+
+
+def _guesses(form: FormRequest) -> Sequence[throttle.Counter]:
+    """What counts the wrong secrets of a client, by its name and by who asks; none for who shows no secret."""
+    basic = basic_credentials(form.headers.get("Authorization"))
+    client_id = basic[0][0] if basic else form.form.get("client_id", "")
+    if not authority.config.rate_limits_enabled or not (basic or "client_secret" in form.form):
+        return ()
+    return throttle.guesses("client secret", f"{throttle.places(client_address())[0]} {client_id}")

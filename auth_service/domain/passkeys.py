@@ -138,6 +138,7 @@ def finish_sign_in(session: Session, site: Site, *, ticket: str, answer: str) ->
     if user is None:
         raise UnknownPasskey("This passkey is not known here.")
     passkey = _find(session, answer, to_use=True)
+    _require_owner(answer, user)
     try:
         proved = webauthn.verify_authentication_response(
             credential=answer,
@@ -161,6 +162,17 @@ def remove(session: Session, user: User, passkey_id: UUID) -> None:
         raise NotFound("There is no such passkey.")
     session.delete(passkey)
     letters.write(session, user, "passkey_removed", name=passkey.name)
+
+
+def _require_owner(answer: str, user: User) -> None:
+    """Who the authenticator says it is for is whose credential it is (WebAuthn section 7.2, step 6)."""
+    try:
+        handle = orjson.loads(answer)["response"].get("userHandle")
+        told = base64url_to_bytes(handle) if handle else user.id.bytes
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BadPasskey("The passkey's answer cannot be read.") from error
+    if told != user.id.bytes:
+        raise BadPasskey("The passkey is of another account.")
 
 
 def _find(session: Session, answer: str, *, to_use: bool = False) -> Passkey:

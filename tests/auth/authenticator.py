@@ -22,6 +22,7 @@ class Authenticator:
     flags: int = PRESENT | VERIFIED
     counter: int = 1
     credential_id: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    user_handle: bytes = b""
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
 
     def create(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -37,7 +38,8 @@ class Authenticator:
         data = self._data(options["rpId"], self.flags)
         client = self._client_data("webauthn.get", options["challenge"])
         signature = self.key.sign(data + hashlib.sha256(client).digest(), ec.ECDSA(SHA256()))
-        return self._answer(authenticatorData=data, clientDataJSON=client, signature=signature)
+        whose = {"userHandle": self.user_handle} if self.user_handle else {}
+        return self._answer(authenticatorData=data, clientDataJSON=client, signature=signature, **whose)
 
     def _cose(self) -> dict[int, Any]:
         numbers = self.key.public_key().public_numbers()

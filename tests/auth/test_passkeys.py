@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from uuid import UUID
 
 import jwt
 import pytest
@@ -133,3 +134,10 @@ def test_the_pages_do_the_same(browser: Browser) -> None:
     answer = {"ticket": begun["ticket"], "credential": json.dumps(key.get(begun["options"]))}
     assert http.post("/account/passkey", data=fields | answer).location == "/account"
     assert http.post("/account/passkey", data=fields | answer).status_code == 403, "the form was for the old sign-in"
+
+
+def test_a_passkey_is_for_whom_it_was_made(client: FlaskClient, user: Any, key: Authenticator) -> None:
+    key.user_handle = UUID(user["id"]).bytes
+    assert sign_in_with(client, key).status_code == 200
+    key.user_handle = UUID(int=7).bytes
+    assert (sign_in_with(client, key).status_code, sign_in_with(client, key).json["code"]) == (422, "invalid_passkey")

@@ -10,6 +10,7 @@ from flask import Flask
 from sqlalchemy import update
 from werkzeug.test import TestResponse
 
+from auth_service.domain.oauth import pushed
 from auth_service.models import PushedRequest
 from common.db import Database, utcnow
 from tests.auth.support import CALLBACK, ISSUER, Browser, Pkce, authorization, query, register_client
@@ -152,3 +153,12 @@ def test_a_proof_at_par_binds_the_code(browser: Browser, public_client: str, app
     form |= {"client_id": public_client, "code_verifier": pkce.verifier}
     proof = key.proof("POST", f"{ISSUER}/token", nonce=nonce)
     assert browser.http.post("/token", data=form, headers={"DPoP": proof}).json["token_type"] == "DPoP"
+
+
+def test_what_is_left_with_us_is_small_and_not_without_end(
+    browser: Browser, public_client: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = authorization(public_client, Pkce(), state="x" * 20_000)
+    assert browser.http.post("/par", data=large).status_code == 413
+    monkeypatch.setattr(pushed, "MOST_OF_CLIENT", 2)
+    assert [push(browser, public_client, Pkce()).status_code for _ in range(5)] == [201, 201, 201, 429, 429]

@@ -82,7 +82,7 @@ def test_authlib_authenticates_by_key(issuer: str, database: Database) -> None:
         token_endpoint_auth_method="private_key_jwt", jwks={"keys": [key.as_dict(private=False)]},
     )  # fmt: skip
     session = OAuth2Session(client_id, key, token_endpoint_auth_method="private_key_jwt")
-    session.register_client_auth_method(PrivateKeyJWT(f"{issuer}/token", alg="ES256"))
+    session.register_client_auth_method(PrivateKeyJWT(issuer, alg="ES256"))
     token = session.fetch_token(f"{issuer}/token", grant_type="client_credentials")
     assert token["scope"] == "replicas:read"
 

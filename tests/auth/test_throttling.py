@@ -16,7 +16,7 @@ from auth_service.domain import throttle, tickets
 from auth_service.models import FailedSignIns, Ticket
 from common.db import Database, utcnow
 from tests.auth.conftest import PASSWORD
-from tests.auth.support import hidden_fields
+from tests.auth.support import hidden_fields, register_client
 
 WRONG = "wrong password"
 
@@ -200,3 +200,19 @@ def test_mails_that_are_asked_for_have_an_end_for_account_address_and_domain(
     assert [is_sent(f"other{n}", "reader@example.com") for n in range(5)] == [True] * 3 + [False] * 2
     assert not is_sent("third", "somebody@example.com")
     assert is_sent("third", "somebody@example.org")
+
+
+@pytest.mark.parametrize("way", ["basic", "post"])
+def test_a_clients_secret_is_not_guessed_without_end(client: FlaskClient, database: Database, way: str) -> None:
+    client_id, secret = register_client(database, grant_types=["client_credentials"], scope="orders:read")
+
+    def ask(shown: str, address: str = "192.0.2.1") -> int:
+        form = {"grant_type": "client_credentials"}
+        given: dict[str, Any] = {"auth": (client_id, shown)}
+        if way == "post":
+            given, form = {}, form | {"client_id": client_id, "client_secret": shown}
+        return client.post("/token", data=form, headers={"X-Forwarded-For": address}, **given).status_code
+
+    assert [ask(f"guess-{n}") for n in range(5)] == [401, 401, 401, 429, 429]
+    assert ask(secret) == 429
+    assert ask("another guess", "198.51.100.7") == 401

@@ -33,7 +33,7 @@ class PrivateKeyJwt:
             return None
         try:
             client = self._claimed(query_client, request, assertion)
-            claims = self._verified(client, request, assertion) if client else None
+            claims = self._verified(client, assertion) if client else None
         except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError):
             return None
         return client if client and claims and self._is_first(client, claims) else None
@@ -46,27 +46,24 @@ class PrivateKeyJwt:
         client: Client | None = query_client(named)
         return client
 
-    def _verified(self, client: Client, request: FormRequest, assertion: str) -> dict[str, Any]:
-        """Raises jwt.PyJWTError."""
+    def _verified(self, client: Client, assertion: str) -> dict[str, Any]:
+        """Its audience is our issuer identifier and nothing else (RFC 7523bis section 3). Raises jwt.PyJWTError."""
         header = jwt.get_unverified_header(assertion)
         claims: dict[str, Any] = jwt.decode(
             assertion,
             _key(client, header).key,
             algorithms=[header["alg"]],
-            audience=self._audiences(request),
+            audience=self._server.issuer.url,
             issuer=client.client_id,
             subject=client.client_id,
             leeway=LEEWAY,
             options={"require": ["iss", "sub", "aud", "exp", "jti"]},
         )
+        if claims["aud"] != self._server.issuer.url:
+            raise jwt.InvalidAudienceError  # one of several may be somebody else's, who could use it here
         if claims["exp"] > time.time() + LONGEST_LIFE + LEEWAY or not str(claims["jti"]):
             raise jwt.InvalidTokenError
         return claims
-
-    def _audiences(self, request: FormRequest) -> list[str]:
-        """The issuer as RFC 7523bis has it; stock clients still name the token endpoint, or the one they use."""
-        url = self._server.issuer.url
-        return list({url, f"{url}/token", f"{url}{request.path}"})
 
     def _is_first(self, client: Client, claims: dict[str, Any]) -> bool:
         name = f"{client.client_id} {claims['jti']}"

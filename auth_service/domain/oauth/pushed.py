@@ -5,24 +5,30 @@ from __future__ import annotations
 import secrets
 from datetime import timedelta
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from auth_service.domain.oauth.requests import Pairs
 from auth_service.domain.secrecy import digest
 from auth_service.models import PushedRequest
 from common.db import utcnow
+from common.errors import TooManyRequests
 
 PREFIX = "urn:ietf:params:oauth:request_uri:"
 LIFE = timedelta(seconds=90)
 LIFE_ONCE_OPENED = timedelta(minutes=30)
 """The person may have to register first. What they come back to is still the same request."""
 
+MOST_OF_CLIENT = 5_000
+"""Requests that a client may have left and nothing has come of yet."""
 _CREDENTIALS = frozenset({"client_secret", "client_assertion", "client_assertion_type"})
 
 
 def keep(session: Session, client_id: str, pairs: Pairs) -> str:
-    """The request_uri by which /authorize will find these parameters once."""
+    """The request_uri by which /authorize will find these parameters once. Raises TooManyRequests."""
+    held = select(PushedRequest.uri_hash).where(PushedRequest.client_id == client_id).offset(MOST_OF_CLIENT).limit(1)
+    if session.execute(held).one_or_none():
+        raise TooManyRequests("This client has left too many requests. Try again later.", retry_after=60)
     reference = secrets.token_urlsafe(32)
     session.add(
         PushedRequest(
