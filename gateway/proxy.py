@@ -27,7 +27,7 @@ from gateway.inflight import InFlight
 from gateway.paths import routable, split_target
 from gateway.problems import Fields, MethodNotAllowed, render, status_line
 from gateway.ratelimit import RateLimits
-from gateway.routes import LOCAL_LIMITS, Access, Limit, Route, RouteTable
+from gateway.routes import LOCAL_LIMITS, Access, Route, RouteTable
 from gateway.security import Cors, SecurityHeaders
 from gateway.session import portals
 from gateway.session.cookies import keep_private
@@ -110,10 +110,7 @@ class Gateway:
         request.route = route.prefix if route else request.route
         if self._cors.is_preflight(environ) and not (route and route.answers_origins):
             return "204 No Content", self._cors.preflight_fields(environ) if request.is_shared else NOTHING, []
-        if route is not None and route.takes_session:
-            self._take_session(request, path)
-        limit = route.limit(environ["REQUEST_METHOD"]) if route else LOCAL_LIMITS.get(path)
-        self._let_in(request, route.access if route else Access.PUBLIC, path, limit)
+        self._let_in(request, route, path)
         if route is None:
             return self._answer_locally(request)
         if self._caching is None or route.upgrades:
@@ -139,15 +136,18 @@ class Gateway:
             environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
             request.portal = portal
 
-    def _let_in(self, request: _Request, access: Access, path: str, limit: Limit | None) -> None:
-        """Raises Unauthorized, or TooManyRequests; who shows a bad token is counted by their address."""
-        principal = None
+    def _let_in(self, request: _Request, route: Route | None, path: str) -> None:
+        """Raises Unauthorized, CsrfRefused or TooManyRequests; bad credentials are counted by address."""
+        environ, principal = request.environ, None
+        limit = route.limit(environ["REQUEST_METHOD"]) if route else LOCAL_LIMITS.get(path)
         try:
-            principal = self._authorise(access, request.environ, path)
+            if route is not None and route.takes_session:
+                self._take_session(request, path)
+            principal = self._authorise(route.access if route else Access.PUBLIC, environ, path)
         finally:
             request.person = principal.subject if principal and principal.is_user else None
             if limit is not None and self._limits is not None:
-                address = network_of(self._client_address(request.environ))
+                address = network_of(self._client_address(environ))
                 self._limits.count(limit, principal.subject if principal else address, request.told)
 
     def _authorise(self, access: Access, environ: Environ, path: str) -> Principal | None:

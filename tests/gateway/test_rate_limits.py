@@ -68,6 +68,11 @@ def test_bad_tokens_are_counted_by_address(limited: RunningGateway) -> None:
     assert statuses == [401] * 4 + [429]
 
 
+def test_bad_cookies_are_counted_by_address(limited: RunningGateway) -> None:
+    replies = [ask(limited, "192.0.2.6", "/api/v1/orders", "Cookie: shop_session=x") for _ in range(5)]
+    assert [reply.json()["code"] for reply in replies] == ["session_ended"] * 4 + ["too_many_requests"]
+
+
 def test_a_network_of_ipv6_is_one_address(limited: RunningGateway) -> None:
     assert [ask(limited, f"2001:db8::{n}").status for n in range(1, 6)] == [200] * 4 + [429]
     assert ask(limited, "2001:db8:0:1::1").status == 200
