@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, quote
@@ -155,7 +156,7 @@ class LiveSockets:
                 for update in batch:
                     self._server.emit(EVENT, told(update), to=sid)
             if listener.closed_because:
-                self._server.emit(CLOSED_EVENT, farewell(listener.closed_because), to=sid)
+                _take_leave(websocket, listener.closed_because)
         finally:
             websocket.close(CloseReason.POLICY_VIOLATION if listener.closed_because else CloseReason.GOING_AWAY)
 
@@ -204,6 +205,13 @@ def _is_for_us(environ: Environ) -> bool:
         and query.get("EIO") == ["4"]
         and "sid" not in query
     )
+
+
+def _take_leave(websocket: WebSocket, because: str) -> None:
+    """Past Engine.IO's queue, whose writer would find the connection closed before it got there."""
+    event = socketio.packet.Packet(socketio.packet.EVENT, data=[CLOSED_EVENT, farewell(because)])
+    with suppress(OSError):
+        websocket.send(engineio.packet.Packet(engineio.packet.MESSAGE, data=event.encode()).encode())
 
 
 def _quiet(name: str) -> logging.Logger:

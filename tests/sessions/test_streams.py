@@ -12,6 +12,7 @@ from tests.support.event_source import EventSource
 from tests.support.live_client import LiveClient
 from tests.support.shopper import Person
 from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 PATH = "/api/v1/orders/events"
 MOST = 5
@@ -36,6 +37,7 @@ def test_the_sixth_stream_of_a_person_ends_the_first_which_is_told_why(store: St
         first, *others = [opened.enter_context(follow(strict, person, f"192.0.2.{n}")) for n in range(MOST)]
         with pytest.raises(EOFError):  # it is the oldest of six
             socket.next()
+        assert eventually(lambda: socket.farewell.get("code")) == "too_many_streams"
         opened.enter_context(follow(strict, person, "192.0.2.9"))
         event = first.next()
         assert (event.name, json.loads(event.data)["code"]) == ("closed", "too_many_streams")

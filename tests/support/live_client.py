@@ -20,16 +20,21 @@ class ConnectionRefused(Exception):
 
 
 class LiveClient:
-    """One connection, which does not come back by itself; `cursor` is what to come back with."""
+    """One connection, which does not come back by itself.
+
+    `cursor` is what to come back with, `farewell` why it was closed.
+    """
 
     def __init__(self, url: str, auth: Any, *, headers: dict[str, str] | None = None) -> None:
         """Raises ConnectionRefused."""
         self.cursor = ""
+        self.farewell: dict[str, Any] = {}
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._client = socketio.Client(reconnection=False)
         refusals: list[dict[str, Any]] = []
         self._client.on("order_cursor", self._place)
         self._client.on("order_update", self._events.put)
+        self._client.on("closed", self.farewell.update)
         self._client.on("disconnect", lambda *_: self._events.put(None))
         self._client.on("connect_error", refusals.append)
         try:
