@@ -11,3 +11,6 @@ HANDLERS: Handlers = {
     OrdersAdminActed: audit.take_over,
     ReviewsAdminActed: audit.take_over,
 }
+
+RETIRED: frozenset[str] = frozenset()
+"""Names of events that were handled once and are given up for good: what still comes of them is closed unread."""

@@ -79,3 +79,6 @@ HANDLERS: dict[type[Event], Callable[[Session, Any], None]] = {
     UserUpdated: user_changed,
     UserErased: user_erased,
 }
+
+RETIRED: frozenset[str] = frozenset()
+"""Names of events that were handled once and are given up for good: what still comes of them is closed unread."""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from common.errors import Unavailable
 from common.telemetry import configure_logging
 
 if TYPE_CHECKING:
+    from common.bus import Bus
     from common.db import Database
 
 
@@ -59,7 +61,16 @@ class Service(App):
     config: type[ServiceConfig]
 
     def group(self) -> click.Group:
-        shared = [_worker(self), _provision(self), _migrate(self), _seed(self), _dead_letters(self)]
+        shared = [
+            _worker(self),
+            _provision(self),
+            _migrate(self),
+            _await_schema(self),
+            _seed(self),
+            _dead_letters(self),
+            _outbox(self),
+            _unbind(self),
+        ]
         return click.Group(name=self.package, commands=[_web(self), *shared, *self.commands])
 
 
@@ -104,7 +115,8 @@ def _worker(service: Service) -> click.Command:
         from common.worker import Worker  # noqa: PLC0415
 
         config: ServiceConfig = service.settings()
-        running = Worker(config, service.load("events", "HANDLERS"), service.load("timers", "TIMERS", ()))
+        handlers, retired = service.load("events", "HANDLERS"), service.load("events", "RETIRED", ())
+        running = Worker(config, handlers, service.load("timers", "TIMERS", ()), retired=retired)
         if config.health_port:
             app = bare_app(config, [health_blueprint(running.database.ping)])
             serve_in_background(app, config.host, config.health_port)
@@ -129,20 +141,63 @@ def _provision(service: Service) -> click.Command:
 def _migrate(service: Service) -> click.Command:
     def migrate() -> None:
         """Bring the schema up to date, and declare this service's queue at the bus."""
-        from common.bus import BusUnavailable, open_bus  # noqa: PLC0415
         from common.migrations import upgrade  # noqa: PLC0415
 
         config: ServiceConfig = service.settings()
-        upgrade(config)
-        bus = open_bus(config.event_bus_url, f"{config.service}-migrate")
-        try:
+        if not upgrade(config):
+            click.echo("The schema is of a newer version, which this one can work with: nothing is changed.")
+        with _open_bus(config) as bus:
             bus.declare(config.queue, [event.name for event in service.load("events", "HANDLERS")])
-        except BusUnavailable as error:
-            raise click.ClickException(f"the bus cannot be reached: {error}") from None
-        finally:
-            bus.close()
 
     return _command("migrate", migrate)
+
+
+@contextmanager
+def _open_bus(config: ServiceConfig) -> Iterator[Bus]:
+    from common.bus import BusUnavailable, open_bus  # noqa: PLC0415
+
+    bus = open_bus(config.event_bus_url, f"{config.service}-migrate")
+    try:
+        yield bus
+    except BusUnavailable as error:
+        raise click.ClickException(f"the bus cannot be reached: {error}") from None
+    finally:
+        bus.close()
+
+
+def _await_schema(service: Service) -> click.Command:
+    def await_schema(seconds: float) -> None:
+        """Wait until the schema is at this version's head or beyond; ends with 1 when it does not come to that."""
+        from common.migrations import await_schema as wait  # noqa: PLC0415
+
+        if not wait(service.settings(), seconds):
+            raise click.ClickException(f"after {seconds:g} seconds the schema is still of an older version")
+
+    seconds = click.Option(["--seconds"], type=float, default=600.0, show_default=True)
+    return _command("await-schema", await_schema, seconds)
+
+
+def _outbox(service: Service) -> click.Command:
+    def run(action: str, since: datetime) -> None:
+        """Resend: publish once more what was sent at that time (UTC) or later, of at most three days."""
+        from common import outbox  # noqa: PLC0415
+
+        with open_database(service.settings()) as database, database.transaction() as session:
+            again = outbox.resend(session, since.replace(tzinfo=UTC))
+        click.echo(f"{again} events will be published once more")
+
+    action = click.Argument(["action"], type=click.Choice(["resend"]))
+    return _command("outbox", run, action, click.Option(["--since"], type=click.DateTime(), required=True))
+
+
+def _unbind(service: Service) -> click.Command:
+    def unbind() -> None:
+        """Receive no more of the events that this version has retired; for when no older one runs any more."""
+        config: ServiceConfig = service.settings()
+        with _open_bus(config) as bus:
+            bus.unbind(config.queue, service.load("events", "RETIRED", ()))
+
+    return _command("unbind", unbind)
 
 
 def _seed(service: Service) -> click.Command:

@@ -7,7 +7,7 @@ Retries, back-off and dead letters live here once, and so are the same on every 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -29,6 +29,7 @@ from sqlalchemy import (
     delete,
     func,
     not_,
+    or_,
     select,
     text,
     update,
@@ -50,6 +51,11 @@ CHANNEL = "inbox"
 MAX_ATTEMPTS = 8
 FIRST_BACKOFF = timedelta(milliseconds=200)
 LONGEST_BACKOFF = timedelta(minutes=1)
+UNREADABLE_BACKOFF = timedelta(minutes=1)
+"""For a body that this version cannot read: during an upgrade a newer worker can, and takes it in between."""
+UNKNOWN_WAITED_FOR = timedelta(minutes=5)
+"""For so long, what comes after an event that this version does not know waits for it, so that the order holds while
+releases change. After that the newer release is taken to be gone again, and only the event itself waits."""
 KEEP_HANDLED = timedelta(days=14)
 
 metadata = MetaData()
@@ -99,23 +105,45 @@ def stage(database: Database, envelopes: Sequence[Envelope]) -> int:
 
 
 class Dispatcher:
-    """Handles staged events, each in a transaction of its own that also marks it handled."""
+    """Handles staged events, each in a transaction of its own that also marks it handled.
 
-    def __init__(self, database: Database, handlers: Handlers, *, max_attempts: int = MAX_ATTEMPTS) -> None:
+    What it does not know is left for a newer worker of the service. But this and all later versions have given up the
+    names that are `retired`: such events are closed unread.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        handlers: Handlers,
+        *,
+        retired: Collection[str] = (),
+        max_attempts: int = MAX_ATTEMPTS,
+    ) -> None:
         self._database = database
         self._handlers = {event.name: (event, handler) for event, handler in handlers.items()}
+        self._names = sorted({*self._handlers, *retired})
         self._max_attempts = max_attempts
 
     def handle_next(self) -> bool:
         """Handle the next event that is due; False when there is none."""
         with self._database.session() as session:
-            row = session.execute(_next_due()).one_or_none()
+            row = session.execute(_next_due(self._names)).one_or_none()
             if row is None:
                 session.rollback()
                 return False
             with correlated(row.request_id, row.traceparent):
                 self._attempt(session, row)
         return True
+
+    def next_due_at(self, session: Session) -> datetime | None:
+        """When the next open event may be tried, so that a worker knows how long it may sleep."""
+        known = table.c.name.in_(self._names)
+        return session.scalar(select(func.min(table.c.due_at)).where(_open(table), known))
+
+    def unknown(self, session: Session) -> int:
+        """How many events wait for a version of this service that knows them."""
+        strange = select(func.count()).select_from(table).where(_open(table), table.c.name.not_in(self._names))
+        return session.scalar(strange) or 0
 
     def _attempt(self, session: Session, row: Row[Any]) -> None:
         try:
@@ -134,7 +162,7 @@ class Dispatcher:
     def _apply(self, session: Session, row: Row[Any]) -> None:
         known = self._handlers.get(row.name)
         if known is None:
-            return  # subscribed once, by an older version of this service
+            return  # retired
         event_type, handler = known
         handler(session, event_type.model_validate_json(row.body))
         session.flush()
@@ -146,11 +174,12 @@ class Dispatcher:
         return {"due_at": again_at} if again_at and again_at > utcnow() else {"handled_at": utcnow()}
 
     def _put_off(self, row: Row[Any], error: Exception) -> None:
-        """Try again later, or set it aside: at once when it cannot even be read."""
+        """Try again later, or set it aside."""
         attempts = row.attempts + 1
-        dead = attempts >= self._max_attempts or isinstance(error, ValidationError)
+        dead = attempts >= self._max_attempts
+        pause = UNREADABLE_BACKOFF if isinstance(error, ValidationError) else backoff(attempts)
         values: dict[str, Any] = {"attempts": attempts, "error": f"{type(error).__name__}: {error}"[:2000]}
-        values |= {"dead_at": utcnow()} if dead else {"due_at": utcnow() + backoff(attempts)}
+        values |= {"dead_at": utcnow()} if dead else {"due_at": utcnow() + pause}
         with self._database.transaction() as session:
             session.execute(_of(row).where(table.c.attempts == row.attempts).values(values))
         EVENTS_FAILED.labels(row.name).inc()
@@ -168,20 +197,23 @@ def backoff(attempts: int) -> timedelta:
     return min(FIRST_BACKOFF * 2 ** (attempts - 1), LONGEST_BACKOFF)
 
 
-def _next_due() -> Any:
-    """The first due event, urgent ones first, with no earlier open one of its key.
+def _next_due(names: Collection[str]) -> Any:
+    """The first due event of these names, urgent ones first, with no earlier open one of its key.
 
     What another worker has in hand is locked, and so passed over.
     """
     of_key = table.alias("of_key")
     # A scalar subquery rather than NOT EXISTS: it is looked up row by row until one fits, where the anti-join
     # would hash the whole backlog for every single event.
+    is_waited_for = or_(of_key.c.name.in_(names), of_key.c.received_at > utcnow() - UNKNOWN_WAITED_FOR)
     first_of_key = (
-        select(func.min(of_key.c.position)).where(of_key.c.key == table.c.key, _open(of_key)).scalar_subquery()
+        select(func.min(of_key.c.position))
+        .where(of_key.c.key == table.c.key, _open(of_key), is_waited_for)
+        .scalar_subquery()
     )
     return (
         select(table)
-        .where(_open(table), table.c.due_at <= utcnow(), table.c.position == first_of_key)
+        .where(_open(table), table.c.due_at <= utcnow(), table.c.name.in_(names), table.c.position == first_of_key)
         .order_by(table.c.urgent.desc(), table.c.position)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -194,11 +226,6 @@ def _open(of: Any) -> Any:
 
 def _of(row: Row[Any]) -> Any:
     return update(table).where(table.c.position == row.position)
-
-
-def next_due_at(session: Session) -> datetime | None:
-    """When the next open event may be tried, so that a worker knows how long it may sleep."""
-    return session.scalar(select(func.min(table.c.due_at)).where(_open(table)))
 
 
 def dead_letters(session: Session) -> Sequence[Row[Any]]:

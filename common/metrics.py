@@ -19,6 +19,7 @@ EVENTS_DEAD = Counter("events_dead_total", "Events set aside after their last at
 OUTBOX_DEPTH = Gauge("outbox_depth", "Events recorded and not yet confirmed by the bus")
 OUTBOX_AGE = Gauge("outbox_age_seconds", "Age of the oldest event not yet confirmed by the bus")
 INBOX_DEPTH = Gauge("inbox_depth", "Events received and not yet handled")
+INBOX_UNKNOWN = Gauge("inbox_unknown", "Events that wait for a version of this service that knows them")
 BUS_UP = Gauge("bus_up", "1 when the bus answered the last time it was asked, else 0")
 DEAD_LETTERS = Gauge("dead_letters", "Events that wait for somebody to look at them")
 

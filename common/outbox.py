@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -123,6 +123,17 @@ def lag(session: Session) -> tuple[int, float]:
         select(func.count(), func.min(table.c.recorded_at)).where(table.c.sent_at.is_(None))
     ).one()
     return depth, (utcnow() - oldest).total_seconds() if oldest else 0.0
+
+
+def resend(session: Session, since: datetime) -> int:
+    """Publish once more what was sent at that time or later; returns how many events. The inboxes know them by id.
+
+    For a broker that lost its messages, or was set back. What was sent more than KEEP_SENT ago is not kept.
+    """
+    again = update(table).where(table.c.sent_at >= since).values(sent_at=None).returning(table.c.position)
+    events = len(session.execute(again).all())
+    notify(session, CHANNEL)
+    return events
 
 
 def prune(session: Session) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from common.config import ServiceConfig
 from common.db import Database, utcnow
 from common.health import Draining
 from common.inbox import Dispatcher, Handlers
-from common.metrics import BUS_UP, DEAD_LETTERS, INBOX_DEPTH, OUTBOX_AGE, OUTBOX_DEPTH
+from common.metrics import BUS_UP, DEAD_LETTERS, INBOX_DEPTH, INBOX_UNKNOWN, OUTBOX_AGE, OUTBOX_DEPTH
 from common.outbox import Relay
 from common.signals import Signals, wait_for_either
 from common.telemetry import correlated, get_logger
@@ -45,6 +45,7 @@ class Worker:
         handlers: Handlers,
         timers: Sequence[Timer] = (),
         *,
+        retired: Collection[str] = (),
         bus: Bus | None = None,
     ) -> None:
         self.config = config
@@ -53,8 +54,8 @@ class Worker:
         self._bus = bus or open_bus(config.event_bus_url, f"{config.service}-worker")
         self._signals = Signals(self.database.url, config.schema, f"{config.service}-worker")
         self._relay = Relay(self.database, self._bus)
-        self._dispatcher = Dispatcher(self.database, handlers)
-        self._timers = [*timers, Timer("ping-bus", 5.0, lambda *_: self._ping_bus()), *_HOUSEKEEPING]
+        self._dispatcher = Dispatcher(self.database, handlers, retired=retired)
+        self._timers = [*timers, *self._own_timers(), *_HOUSEKEEPING]
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -114,6 +115,16 @@ class Worker:
                     continue
                 wait_for_either(woken, self.stop, wait)
 
+    def _own_timers(self) -> list[Timer]:
+        return [
+            Timer("ping-bus", 5.0, lambda *_: self._ping_bus()),
+            Timer("measure-unknown", 10.0, lambda *_: self._measure_unknown()),
+        ]
+
+    def _measure_unknown(self) -> None:
+        with self.database.read() as session:
+            INBOX_UNKNOWN.set(self._dispatcher.unknown(session))
+
     def _relay_all(self) -> float:
         while not self.stop.is_set() and self._relay.sweep():
             pass
@@ -123,7 +134,7 @@ class Worker:
         while not self.stop.is_set() and self._dispatcher.handle_next():
             pass
         with self.database.read() as session:
-            due_at = inbox.next_due_at(session)
+            due_at = self._dispatcher.next_due_at(session)
         if due_at is None:
             return LOOK_AGAIN_SECONDS
         return min(max((due_at - utcnow()).total_seconds(), 0.02), LOOK_AGAIN_SECONDS)

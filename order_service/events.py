@@ -45,3 +45,6 @@ HANDLERS: Handlers = {
     UserUpdated: user_told,
     UserErased: user_erased,
 }
+
+RETIRED: frozenset[str] = frozenset()
+"""Names of events that were handled once and are given up for good: what still comes of them is closed unread."""

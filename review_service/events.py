@@ -33,3 +33,6 @@ HANDLERS: Handlers = {
     UserUpdated: user_updated,
     UserErased: user_erased,
 }
+
+RETIRED: frozenset[str] = frozenset()
+"""Names of events that were handled once and are given up for good: what still comes of them is closed unread."""

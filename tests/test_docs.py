@@ -54,7 +54,17 @@ def test_every_service_command_in_the_documents_exists() -> None:
         for package, command in re.findall(r"python -m ([a-z]+_service) ([a-z-]+)", document.read_text()):
             main = importlib.import_module(f"{package}.__main__")
             source = inspect.getsource(main)
-            shared = {"web", "worker", "provision", "migrate", "seed", "dead-letters"}
+            shared = {
+                "web",
+                "worker",
+                "provision",
+                "migrate",
+                "await-schema",
+                "seed",
+                "dead-letters",
+                "outbox",
+                "unbind",
+            }
             assert command in shared or command.replace("-", "_") in source, f"{document.name}: {package} {command}"
 
 

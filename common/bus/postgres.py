@@ -66,9 +66,13 @@ class PostgresBus:
         with self._transaction() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('bus.declare'))"))
             metadata.create_all(connection)
-            connection.execute(delete(binding).where(binding.c.queue == queue))
             if names:
-                connection.execute(upsert(binding), [{"queue": queue, "name": name} for name in names])
+                rows = [{"queue": queue, "name": name} for name in names]
+                connection.execute(upsert(binding).on_conflict_do_nothing(), rows)
+
+    def unbind(self, queue: str, names: Collection[str]) -> None:
+        with self._transaction() as connection:
+            connection.execute(delete(binding).where(binding.c.queue == queue, binding.c.name.in_(names)))
 
     def publish(self, envelopes: Sequence[Envelope]) -> None:
         with self._transaction() as connection:

@@ -19,7 +19,13 @@ class Bus(Protocol):
     """At-least-once delivery, in the order of publication, to one queue per consuming service."""
 
     def declare(self, queue: str, names: Collection[str]) -> None:
-        """Make `queue` exist and receive the events of these names from now on. Raises BusUnavailable."""
+        """Make `queue` exist and receive the events of these names from now on. Raises BusUnavailable.
+
+        What it received already it receives still: another version of the service may know more of them.
+        """
+
+    def unbind(self, queue: str, names: Collection[str]) -> None:
+        """Have `queue` receive no events of these names any more. Raises BusUnavailable."""
 
     def publish(self, envelopes: Sequence[Envelope]) -> None:
         """Hand over these events in order; returns when all are confirmed. Raises BusUnavailable."""

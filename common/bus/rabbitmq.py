@@ -57,6 +57,11 @@ class RabbitMQBus:
             for event_name in names:
                 channel.queue_bind(name, self.exchange, routing_key=event_name)
 
+    def unbind(self, queue: str, names: Collection[str]) -> None:
+        with self._channel() as channel:
+            for event_name in names:
+                channel.queue_unbind(self._queue(queue), self.exchange, routing_key=event_name)
+
     def _arguments(self, name: str) -> dict[str, Any]:
         return {
             "x-queue-type": "quorum",

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,10 @@ def test_two_workers_of_a_service_share_the_work(bus_config: ToyConfig, database
         eventually(lambda: len(effects(database)) == 3, within=20)
 
 
-def test_a_poison_event_is_set_aside_and_holds_up_nothing_else(bus_config: ToyConfig, database: Database) -> None:
+def test_a_poison_event_is_set_aside_and_holds_up_nothing_else(
+    bus_config: ToyConfig, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "UNREADABLE_BACKOFF", timedelta(0))
     spoilt = {"id": toy_id(), "name": Noted.name, "key": "poison", "body": b'{"subject": 3}'}
     with database.transaction() as session:
         session.execute(outbox.table.insert().values(**spoilt, recorded_at=func.now()))
