@@ -190,11 +190,14 @@ class TokenFamily(Base):
 
 
 class RefreshToken(Base):
+    """`retries` is how often its answer was lost: it says which of its possible successors is the valid one."""
+
     __tablename__ = "refresh_tokens"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     family_id: Mapped[UUID] = mapped_column(ForeignKey("token_families.id", ondelete="CASCADE"), index=True)
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    retries: Mapped[int] = mapped_column(default=0, server_default="0")
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     used_at: Mapped[datetime | None]
 

@@ -1,8 +1,10 @@
 """Refresh tokens rotate in families (RFC 9700 section 4.14.2).
 
 A token is used once and gives its successor. Several tabs that refresh at the same time all hold the same
-token, so within a short grace after its first use it still leads to the family's current token. After that,
-whoever presents it has stolen it, or was stolen from: the family is revoked.
+token, so within a short grace after its first use it still leads to the family's current token. After that it is good
+for another successor for a day, while the first one was never used: the answer was lost, as on a phone that loses its
+network. Once a successor was used, whoever presents its predecessor, or a successor that was replaced, has stolen it,
+or was stolen from: the family is revoked.
 
 A successor is computed from its predecessor under a key of ours. So every tab gets the same one although
 only hashes are stored.
@@ -13,7 +15,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +27,11 @@ from auth_service.domain.secrecy import Vault, digest
 from auth_service.models import RefreshToken, SignInSession, TokenFamily, User
 from common.db import utcnow
 from common.errors import Unauthorized
+
+LOST_FOR = timedelta(days=1)
+"""For how long after its first use a token may be tried again, where its successor never was."""
+REPLACED = datetime(1970, 1, 1, tzinfo=UTC)
+"""Stands as the use of a successor in whose place another one was given."""
 
 
 class RefreshRefused(Unauthorized):
@@ -103,6 +110,8 @@ def rotate(
     if not family.is_live or not session.get_one(SignInSession, family.session_id).is_live:
         raise RefreshRefused("The refresh token is not valid.")
     if row.used_at is not None and utcnow() - row.used_at >= grace:
+        if successor := _again(session, token, row, vault):
+            return family, successor
         revoke(session, family.id, "refresh_token_reused")
         letters.write(session, session.get_one(User, family.user_id), "sign_in_ended_by_reuse")
         raise RefreshReused("The refresh token was used before; sign in again.")
@@ -160,15 +169,34 @@ def _use_latest(session: Session, token: str, row: RefreshToken, vault: Vault) -
     """An unused token makes its successor. One used a moment ago leads to the family's unused one."""
     if row.used_at is None:
         row.used_at = utcnow()
-        successor = _successor(vault, token)
-        session.add(RefreshToken(family_id=row.family_id, token_hash=digest(successor)))
-        session.flush()
-        return successor
+        return _succeed(session, token, row, vault)
     while row.used_at is not None:
-        token = _successor(vault, token)
+        token = _successor(vault, token, row.retries)
         row = _require_row(session, token)
     return token
 
 
-def _successor(vault: Vault, token: str) -> str:
-    return vault.mac("refresh token successor", token)
+def _again(session: Session, token: str, row: RefreshToken, vault: Vault) -> str | None:
+    """Another successor for a token whose first one was never used: its answer was lost on the way.
+
+    The first one is worth nothing from now on: whoever shows it has what was meant for somebody else.
+    """
+    if row.used_at is None or utcnow() - row.used_at >= LOST_FOR:
+        return None
+    lost = _require_row(session, _successor(vault, token, row.retries))
+    if lost.used_at is not None:
+        return None
+    lost.used_at = REPLACED
+    row.retries += 1
+    return _succeed(session, token, row, vault)
+
+
+def _succeed(session: Session, token: str, row: RefreshToken, vault: Vault) -> str:
+    successor = _successor(vault, token, row.retries)
+    session.add(RefreshToken(family_id=row.family_id, token_hash=digest(successor)))
+    session.flush()
+    return successor
+
+
+def _successor(vault: Vault, token: str, retries: int) -> str:
+    return vault.mac("refresh token successor", f"{token} {retries}" if retries else token)

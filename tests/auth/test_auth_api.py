@@ -127,7 +127,7 @@ def test_reuse_after_the_grace_revokes_the_family_for_good(
 ) -> None:
     """The trap: theft was noticed, and the revocation rolled back with the failing request."""
     stolen = sign_in(user)["refresh_token"]
-    current = refresh(client, stolen).json
+    current = refresh(client, refresh(client, stolen).json["refresh_token"]).json
     with database.transaction() as session:
         session.execute(update(RefreshToken).values(used_at=RefreshToken.used_at - text("interval '11 seconds'")))
     reused = refresh(client, stolen)

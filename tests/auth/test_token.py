@@ -155,7 +155,8 @@ def test_reuse_after_the_grace_revokes_and_stays_revoked(
     browser: Browser, public_client: str, app: Flask, database: Database
 ) -> None:
     first = browser.tokens(public_client)
-    current = browser.refresh(first["refresh_token"], public_client).json
+    second = browser.refresh(first["refresh_token"], public_client).json
+    current = browser.refresh(second["refresh_token"], public_client).json
     age_tokens(database)
     reused = browser.refresh(first["refresh_token"], public_client)
     assert (reused.status_code, reused.json["error"]) == (400, "invalid_grant")
@@ -163,6 +164,41 @@ def test_reuse_after_the_grace_revokes_and_stays_revoked(
     assert userinfo(app, current["access_token"]) == 401
     with database.read() as session:
         assert session.scalars(select(mail.table.c.subject)).all()[-1] == "We ended a sign-in to your account"
+
+
+def test_a_refresh_whose_answer_was_lost_is_tried_again(
+    browser: Browser, public_client: str, database: Database
+) -> None:
+    """Each retry is given another successor, and only the last one is good."""
+    first = browser.tokens(public_client)["refresh_token"]
+    given = [browser.refresh(first, public_client).json["refresh_token"]]
+    for _ in range(2):
+        age_tokens(database)
+        given.append(browser.refresh(first, public_client).json["refresh_token"])
+    assert len(set(given)) == 3
+    latest = browser.refresh(given[-1], public_client)
+    assert latest.status_code == 200
+    assert browser.refresh(latest.json["refresh_token"], public_client).status_code == 200
+
+
+@pytest.mark.parametrize("shown", ["the replaced one", "the first one, after its successor was used", "a day later"])
+def test_both_of_two_holders_cannot_go_on(browser: Browser, public_client: str, database: Database, shown: str) -> None:
+    first = browser.tokens(public_client)["refresh_token"]
+    lost = browser.refresh(first, public_client).json["refresh_token"]
+    age_tokens(database)
+    again = browser.refresh(first, public_client).json["refresh_token"]
+    if shown == "the replaced one":
+        refused, left = browser.refresh(lost, public_client), again
+    elif shown == "a day later":
+        with database.transaction() as session:
+            session.execute(update(RefreshToken).values(used_at=RefreshToken.used_at - text("interval '25 hours'")))
+        refused, left = browser.refresh(first, public_client), again
+    else:
+        left = browser.refresh(again, public_client).json["refresh_token"]
+        age_tokens(database)
+        refused = browser.refresh(first, public_client)
+    assert refused.json["error"] == "invalid_grant"
+    assert browser.refresh(left, public_client).json["error"] == "invalid_grant"
 
 
 def test_a_refresh_token_is_the_clients(browser: Browser, public_client: str, database: Database) -> None:
