@@ -212,15 +212,19 @@ class TokenVerifier:
     def verify(self, token: str) -> Principal:
         """Whom the token is about, whoever sent it. Raises Unauthorized, and Unavailable without keys."""
         principal = self._signed(token)
-        if self._revocations is not None and self._revocations.refuse(principal.claims):
+        if self.is_revoked(principal.claims):
             raise _invalid_token("The access token was revoked.")
         return principal
+
+    def is_revoked(self, claims: Mapping[str, Any]) -> bool:
+        """Whether a token of these claims was ended before its time."""
+        return self._revocations is not None and self._revocations.refuse(claims)
 
     def still_holds(self, principal: Principal) -> bool:
         """Whether a token that was verified has neither expired nor been revoked since: cheap enough to ask often."""
         if float(principal.claims["exp"]) <= time.time():
             return False
-        return self._revocations is None or not self._revocations.refuse(principal.claims)
+        return not self.is_revoked(principal.claims)
 
     def _signed(self, token: str) -> Principal:
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -159,22 +159,30 @@ class Sessions:
 
     def current(self, session: Session, answered: Fields) -> tuple[Session, Principal]:
         """The session with a token that is good now, and whom it is about. Raises SessionEnded or Unavailable."""
-        renewed = self._renewed(session)
         try:
-            principal = self._verifier.verify(renewed.access_token)
-        except Unauthorized:
+            renewed, principal = self._verified(self._in_time(session))
+        except (Refused, Unauthorized):
             raise SessionEnded from None
         if renewed is not session:
             answered.append(self.put(renewed))
         return renewed, principal
 
-    def _renewed(self, session: Session) -> Session:
+    def _verified(self, session: Session) -> tuple[Session, Principal]:
+        """One whose token is not accepted though nobody revoked it (its key was withdrawn, say) gets another."""
+        try:
+            return session, self._verifier.verify(session.access_token)
+        except Unauthorized:
+            if self._verifier.is_revoked(session.claims()):
+                raise
+        renewed = self._refreshes.of(session)
+        return renewed, self._verifier.verify(renewed.access_token)
+
+    def _in_time(self, session: Session) -> Session:
+        """Exchanged, when its token is about to expire. Raises Refused; and Unavailable once it has expired."""
         now = time.time()
         while session.refresh_at <= now:
             try:
                 session = self._refreshes.of(session)
-            except Refused:
-                raise SessionEnded from None
             except Unavailable:
                 if session.access_expires_at <= now:
                     raise

@@ -61,7 +61,7 @@ def aged(store: Stack) -> Aged:
     """Change what a browser's cookie holds, as time would: by default, its access token has just expired."""
     sealer = Sealer([store.settings.vault["session_key"]])
 
-    def change(browser: Browser, **changes: float) -> None:
+    def change(browser: Browser, **changes: object) -> None:
         name = browser.cookie
         held = Session(*orjson.loads(sealer.open(name, browser.jar[name])))
         then = replace(held, **({"refresh_at": 0.0, "access_expires_at": 0.0} | changes))  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ import requests
 from tests.sessions.conftest import Aged
 from tests.support.browser import Browser
 from tests.support.stack import Stack
+from tests.support.tokens import claims, sign
 from tests.support.waiting import eventually
 
 TABS = 8
@@ -36,6 +37,12 @@ def test_an_expired_token_is_exchanged_without_anybody_noticing(alice: Browser, 
     assert answer.headers["Cache-Control"] == "no-store"
     assert alice.jar["shop_session"] != before
     assert alice.ask("GET", "/api/v1/orders").headers.get("Set-Cookie") is None
+
+
+def test_a_token_whose_key_was_withdrawn_is_exchanged_too(alice: Browser, aged: Aged) -> None:
+    aged(alice, refresh_at=2e9, access_expires_at=2e9, access_token=sign(claims()))
+    assert alice.ask("GET", "/api/v1/orders").status_code == 200
+    assert alice.session()["user"]["name"] == "alice"
 
 
 def test_the_csrf_token_lasts_as_long_as_the_session(alice: Browser, aged: Aged) -> None:
