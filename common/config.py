@@ -33,6 +33,7 @@ class Config:
     port: int
     web_workers: int
     web_threads: int
+    drain_seconds: float
     log_level: str
     log_format: str
     step_up_scopes: frozenset[str]
@@ -73,6 +74,7 @@ class Config:
             "port": env.int("PORT", 0),
             "web_workers": env.int("WEB_WORKERS", 1, validate=validate.Range(min=1)),
             "web_threads": env.int("WEB_THREADS", cls.usual_threads, validate=validate.Range(min=1)),
+            "drain_seconds": env.float("DRAIN_SECONDS", 0.0, validate=validate.Range(min=0, max=60)),
             "log_level": env.str("LOG_LEVEL", "INFO"),
             "log_format": env.str("LOG_FORMAT", "json", validate=validate.OneOf(["json", "console"])),
             "step_up_scopes": frozenset(env.list("STEP_UP_SCOPES", [])),

@@ -108,6 +108,11 @@ class Database:
         with self.engine.connect() as connection:
             connection.execute(text("SELECT 1"))
 
+    def ping_aside(self) -> None:
+        """As `ping`, for who must not wait for the connections that requests use."""
+        with self._aside.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
     def close(self) -> None:
         self.engine.dispose()
         if "_aside" in self.__dict__:

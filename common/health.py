@@ -22,14 +22,19 @@ class Draining:
     begun = threading.Event()
 
 
-def probes_blueprint(check: Check) -> Blueprint:
-    """`check` raises when the process cannot do its work now (its own database, not the broker)."""
+def probes_blueprint(check: Check, is_alive: Callable[[], bool] = lambda: True) -> Blueprint:
+    """`check` raises when the process cannot do its work now (its own database, not the broker).
+
+    `is_alive`: whether its main loop turns; a process whose loop does not is to be started anew.
+    """
     blueprint = Blueprint("health", __name__)
 
     @blueprint.get("/livez")
     @polled
     @foreign_credentials
     def livez() -> dict[str, str]:
+        if not is_alive():
+            raise Unavailable("This process does not get on.")
         return {"status": "ok"}
 
     @blueprint.get("/readyz")
@@ -44,9 +49,9 @@ def probes_blueprint(check: Check) -> Blueprint:
     return blueprint
 
 
-def health_blueprint(check: Check) -> Blueprint:
+def health_blueprint(check: Check, is_alive: Callable[[], bool] = lambda: True) -> Blueprint:
     """The probes and, beside them, the metrics."""
-    blueprint = probes_blueprint(check)
+    blueprint = probes_blueprint(check, is_alive)
 
     @blueprint.get("/metrics")
     @polled

@@ -69,7 +69,7 @@ class Worker:
     def run(self) -> None:
         """Work until TERM or INT, then finish what is under way; an event half handled is rolled back."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.stop.set())
+            signal.signal(number, lambda *_: self._begin_to_end())
         self.start()
         self._ping_bus()
         log.info("worker_started")
@@ -78,9 +78,12 @@ class Worker:
         self.shut_down()
         log.info("worker_stopped")
 
-    def shut_down(self) -> None:
-        self.stop.set()
+    def _begin_to_end(self) -> None:
         Draining.begun.set()
+        self.stop.set()
+
+    def shut_down(self) -> None:
+        self._begin_to_end()
         deadline = time.monotonic() + GRACE_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
