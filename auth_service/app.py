@@ -36,7 +36,7 @@ from common.auth import KeySource
 
 
 def create_app(config: AuthConfig, keys: KeySource | None = None) -> Flask:
-    passwords.waiting_room.resize(config.most_waiting_for_a_hash)
+    passwords.prepare(threads=config.hash_threads, most_waiting=config.most_waiting_for_a_hash)
     authority, revocations = Authority.of(config), OwnRevocations()
     app = service_app(
         config,

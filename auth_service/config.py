@@ -99,6 +99,7 @@ class AuthConfig(ServiceConfig):
     dpop_nonce_required: bool
     client_networks: tuple[Network, ...]
     resources: frozenset[str]
+    hash_threads: int
 
     @property
     def most_waiting_for_a_hash(self) -> int:
@@ -121,6 +122,7 @@ class AuthConfig(ServiceConfig):
             | _lifetimes(env)
             | {
                 "key_encryption_keys": _encryption_keys(env),
+                "hash_threads": env.int("HASH_THREADS", 1, validate=validate.Range(min=1, max=64)),
                 "signing_algorithm": env.str(
                     "SIGNING_ALGORITHM", "ES256", validate=validate.OneOf(["ES256", "EdDSA", "RS256"])
                 ),

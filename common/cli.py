@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
-from environs import Env
+from environs import Env, EnvValidationError
 
 from common.config import Config, ConfigError, ServiceConfig, secret
 from common.errors import Unavailable
@@ -130,7 +130,10 @@ def _provision(service: Service) -> click.Command:
         """Create this service's role and schema, as the administrator that PROVISION_DATABASE_URL names."""
         from common.provision import provision as make_room  # noqa: PLC0415
 
-        admin_url = secret(Env(), "PROVISION_DATABASE_URL", "")
+        try:
+            admin_url = secret(Env(), "PROVISION_DATABASE_URL", "")
+        except EnvValidationError as error:
+            raise click.UsageError(str(error)) from None
         if not admin_url:
             raise click.UsageError("PROVISION_DATABASE_URL is not set")
         make_room(service.settings(), admin_url)

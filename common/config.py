@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from environs import Env, EnvValidationError, validate
+from environs import Env, EnvValidationError, ValidationError, validate
 
 
 class ConfigError(Exception):
@@ -121,11 +121,31 @@ class ServiceConfig(Config):
 
 
 def secret(env: Env, name: str, default: str | None = None) -> str:
-    """A secret from NAME, or from the file that NAME_FILE names (as Docker and Kubernetes mount them)."""
-    path = os.environ.get(f"{name}_FILE")
+    """A secret from NAME, or from the file that NAME_FILE names (as Docker and Kubernetes mount them).
+
+    A file that cannot be read is a wrong setting, and so is one that is needed and empty.
+    """
+    path, unreadable = os.environ.get(f"{name}_FILE"), ""
     if path and name not in os.environ:
-        os.environ[name] = Path(path).read_text(encoding="utf-8").strip()
-    return env.str(name) if default is None else env.str(name, default)
+        os.environ[name], unreadable = _content(Path(path))
+
+    def check(value: str) -> None:
+        if unreadable:
+            raise ValidationError(f"{name}_FILE: {unreadable}")
+        if default is None and not value:
+            raise ValidationError("Must not be empty.")
+
+    return env.str(name, validate=check) if default is None else env.str(name, default, validate=check)
+
+
+def _content(path: Path) -> tuple[str, str]:
+    """What is in the file, or else why it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8").strip(), ""
+    except OSError as error:
+        return "", f"{path}: {error.strerror}."
+    except UnicodeDecodeError:
+        return "", f"{path} is no text in UTF-8."
 
 
 @contextmanager

@@ -10,7 +10,6 @@ a thread however many people sign in. Wait with no transaction open: it would ke
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +44,16 @@ _hasher = PasswordHasher(**_PARAMETERS)
 CROWDED = "Too many people are signing in at this moment."
 waiting_room = Room(MOST_WAITING, CROWDED)
 _inside = Room(MOST_WAITING_INSIDE, CROWDED)
+
+
+def prepare(*, threads: int, most_waiting: int) -> None:
+    """How many hash at once, with 19 MiB each, and how many may wait for one. Before anybody waits."""
+    global _hash_threads  # noqa: PLW0603 - the threads are the process's
+    _hash_threads = threads
+    waiting_room.resize(most_waiting)
+
+
+_hash_threads = 1
 
 
 def normalise(password: str) -> str:
@@ -113,8 +122,8 @@ def _in_turn(work: Callable[[], T], room: Room = waiting_room) -> T:
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    """Half of the cores. Made at first use, which is after a web server has forked its workers."""
-    return ThreadPoolExecutor(max(1, (os.cpu_count() or 2) // 2), thread_name_prefix="password")
+    """Made at first use, which is after a web server has forked its workers."""
+    return ThreadPoolExecutor(_hash_threads, thread_name_prefix="password")
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -205,6 +206,15 @@ def test_most_threads_may_wait_and_some_never_do(config: AuthConfig) -> None:
     assert config.web_connections < config.web_threads - config.most_waiting_for_a_hash
     create_app(config).extensions["database"].close()
     assert passwords.waiting_room._places._initial_value == config.most_waiting_for_a_hash  # type: ignore[attr-defined]
+
+
+def test_the_machine_does_not_say_how_many_hash_at_once(config: AuthConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    passwords._threads.cache_clear()
+    try:
+        assert passwords._threads()._max_workers == config.hash_threads == 1
+    finally:
+        passwords._threads.cache_clear()
 
 
 def test_only_what_may_be_a_recovery_code_is_hashed(user: Any, held: list[int]) -> None:
