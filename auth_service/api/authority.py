@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from werkzeug.local import LocalProxy
 
 from auth_service.config import AuthConfig
-from auth_service.domain import families, replays, revocations, sessions
+from auth_service.domain import families, replays, revocations, second_factor, sessions
 from auth_service.domain.clients import FIRST_PARTY
 from auth_service.domain.keys import KeyRing
 from auth_service.domain.oauth.provider import Provider, Terms
@@ -24,7 +24,7 @@ from auth_service.domain.resources import Resources
 from auth_service.domain.secrecy import Vault
 from auth_service.domain.tokens import Issuer
 from auth_service.models import Client, SignInSession, TokenFamily, User
-from common.auth import current_user
+from common.auth import SecondFactorNeeded, current_user
 from common.db import Database, current_database, session, utcnow
 from common.errors import Forbidden, Unauthorized
 from common.revocation import Revocations
@@ -167,13 +167,16 @@ def current_sign_in() -> SignInSession:
 
 
 def recent_account_holder() -> User:
-    """As account_holder, who proved it a short while ago (RFC 9470): what they prove it by may be changed.
+    """As account_holder, who proved it a short while ago by the strongest that the account has: so it may be changed.
 
-    Raises Unauthorized or Forbidden.
+    Both are looked at in the token that is presented (RFC 9470): that its person has signed in again elsewhere makes an
+    old one no fresher. Raises Unauthorized or Forbidden.
     """
     user = account_holder()
-    if utcnow() - current_sign_in().authenticated_at > RECENTLY:
+    if utcnow().timestamp() - float(current_user().claims.get("auth_time", 0)) > RECENTLY.total_seconds():
         raise SignInTooOld
+    if second_factor.has_any(session, user.id) and not current_user().is_sure:
+        raise SecondFactorNeeded
     return user
 
 

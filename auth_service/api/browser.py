@@ -14,7 +14,7 @@ from flask import Response, make_response, redirect, render_template, request
 from sqlalchemy.orm import Session
 
 from auth_service.api.authority import RECENTLY, authority
-from auth_service.domain import redirects, replays, sessions
+from auth_service.domain import redirects, replays, second_factor, sessions
 from auth_service.domain.oauth.requests import Parameters
 from auth_service.models import Client, SignInSession, User
 from common.db import end_request_session, utcnow
@@ -46,6 +46,10 @@ class NotSignedIn(Unauthorized):
         self.path = path
 
 
+class FactorNeeded(NotSignedIn):
+    """The page changes what the account is proved by: show the second factor that it has, and come back to `path`."""
+
+
 def cookie_name(name: str) -> str:
     return f"__Host-{name}" if authority.config.is_https else name
 
@@ -64,10 +68,12 @@ def keep(response: Response, name: str, value: str, life: timedelta) -> None:
 
 
 def require_signed_in(on: Session, path: str, *, recently: bool = False) -> tuple[SignInSession, User]:
-    """Who looks at the page `path`. Raises NotSignedIn."""
+    """Who looks at the page `path`; `recently`: by the strongest that the account has. Raises NotSignedIn."""
     current = signed_in(on)
     if current is None or (recently and utcnow() - current[0].authenticated_at > RECENTLY):
         raise NotSignedIn(path)
+    if recently and "mfa" not in current[0].amr and second_factor.has_any(on, current[1].id):
+        raise FactorNeeded(path)
     sessions.touch(on, current[0].id)
     return current
 
@@ -175,7 +181,8 @@ def query(return_to: str) -> str:
 
 def sign_in_first(error: NotSignedIn) -> Response:
     end_request_session(commit=False)
-    return see_other(f"/account/sign-in?{query(error.path)}")
+    page = "step-up" if isinstance(error, FactorNeeded) else "sign-in"
+    return see_other(f"/account/{page}?{query(error.path)}")
 
 
 def refused(error: DomainError) -> Response:

@@ -14,7 +14,7 @@ from pydantic import Field
 from auth_service.api import entering
 from auth_service.api.authority import account_holder, authority, current_sign_in, recent_account_holder
 from auth_service.api.schemas import TokenAnswer
-from auth_service.domain import first_party, passkeys, second_factor
+from auth_service.domain import first_party, passkeys, second_factor, sessions
 from auth_service.models import Passkey
 from common.api import JsonObject, Request, Response, accepts, returns
 from common.auth import public, requires_user
@@ -115,6 +115,7 @@ def begin_registration() -> tuple[dict[str, Any], int, dict[str, str]]:
 def register(body: PasskeyRegistration) -> dict[str, Any]:
     user, answer = recent_account_holder(), orjson.dumps(body.credential).decode()
     made = passkeys.finish_registration(session, site(), user, ticket=body.ticket, answer=answer, name=body.name)
+    sessions.strengthen(session, current_sign_in(), passkeys.AMR)
     return passkey_answer(made)
 
 

@@ -14,7 +14,7 @@ from auth_service.api import browser, entering, proving
 from auth_service.api.authority import authority
 from auth_service.api.mfa import qr_code, site
 from auth_service.api.pages import again, problems_of, text
-from auth_service.domain import accounts, identities, passkeys, second_factor, tickets
+from auth_service.domain import accounts, identities, passkeys, second_factor, sessions, tickets
 from auth_service.domain.throttle import SignInThrottled
 from common.auth import public
 from common.db import session
@@ -97,9 +97,10 @@ def passkey_options() -> Response:
 @api.post("/security/passkeys")
 @public
 def add_passkey() -> Response:
-    _, user = browser.require_signed_in(session, HERE, recently=True)
+    current, user = browser.require_signed_in(session, HERE, recently=True)
     browser.require_own_form()
     passkeys.finish_registration(session, site(), user, ticket=text("ticket"), answer=_answer(), name=text("name"))
+    sessions.strengthen(session, current, passkeys.AMR)
     return browser.see_other(HERE)
 
 

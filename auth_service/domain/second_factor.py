@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
-from auth_service.domain import letters, passkeys, passwords, throttle
+from auth_service.domain import letters, passkeys, passwords, sessions, throttle
 from auth_service.domain.secrecy import Vault
 from auth_service.models import RecoveryCode, SignInSession, Totp, User
 from common.db import utcnow
@@ -111,8 +111,8 @@ def pending(session: Session, vault: Vault, user: User) -> str | None:
 def confirm(session: Session, vault: Vault, user: User, code: str, *, current: SignInSession | None) -> list[str]:
     """From now on signing in takes a code. Gives the recovery codes, which are shown this once.
 
-    `current` is the session that proved it; it counts as signed in by both factors. Raises NotEnrolled,
-    AlreadyEnrolled, Invalid or SignInThrottled.
+    `current` is the session that proved it; it counts as signed in by both factors. The others have shown one only, and
+    change no factor before they show both. Raises NotEnrolled, AlreadyEnrolled, Invalid or SignInThrottled.
     """
     row = session.get(Totp, user.id, with_for_update=True, populate_existing=True)
     if row is None:
@@ -123,7 +123,7 @@ def confirm(session: Session, vault: Vault, user: User, code: str, *, current: S
         raise Invalid.field("code", "is wrong; is the clock of your device right?")
     row.confirmed_at = utcnow()
     if current is not None:
-        current.amr = sorted({*current.amr, *AMR})
+        sessions.strengthen(session, current, AMR)
     letters.write(session, user, "second_factor_on")
     return renew_recovery_codes(session, user)
 

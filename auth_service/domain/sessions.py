@@ -122,6 +122,13 @@ def end(session: Session, session_id: UUID) -> None:
     )
 
 
+def strengthen(session: Session, current: SignInSession, amr: Collection[str]) -> None:
+    """What has been shown in this session as well, now; tokens that are refreshed say so too."""
+    current.amr = sorted({*current.amr, *amr})
+    families = update(TokenFamily).where(TokenFamily.session_id == current.id, TokenFamily.revoked_at.is_(None))
+    session.execute(families.values(amr=current.amr))
+
+
 def end_all(session: Session, user_id: UUID, *, but: UUID | None = None) -> None:
     """Sign the person out everywhere, or everywhere else."""
     live = select(SignInSession.id).where(SignInSession.user_id == user_id, SignInSession.ended_at.is_(None))

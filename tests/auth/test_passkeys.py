@@ -37,6 +37,11 @@ def sign_in_with(client: FlaskClient, key: Authenticator) -> Any:
     return client.post(f"{API}/passkey", json={"ticket": begun["ticket"], "credential": key.get(begun["options"])})
 
 
+def by_passkey(client: FlaskClient, key: Authenticator) -> dict[str, str]:
+    """The header of a session that has shown the strongest factor."""
+    return {"Authorization": f"Bearer {sign_in_with(client, key).json['access_token']}"}
+
+
 def post_json(client: FlaskClient, path: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> Any:
     """With numbers that our own writer of JSON would refuse."""
     return client.post(path, data=json.dumps(body), content_type="application/json", headers=headers)
@@ -84,20 +89,21 @@ def test_a_forged_signature_is_refused(client: FlaskClient, key: Authenticator) 
     assert sign_in_with(client, forger).status_code == 422
 
 
-def test_unknown_keys_and_nonsense_are_refused(client: FlaskClient, mine: dict[str, str], key: Authenticator) -> None:
+def test_unknown_keys_and_nonsense_are_refused(client: FlaskClient, key: Authenticator) -> None:
+    sure = by_passkey(client, key)
     assert sign_in_with(client, Authenticator()).json["code"] == "unknown_passkey"
     for credential in ({}, {"id": 1}, {"id": "é"}, {"id": "AA", "response": None}):
         begun = client.post(f"{API}/passkey/options").json
         answer = client.post(f"{API}/passkey", json={"ticket": begun["ticket"], "credential": credential})
         assert answer.status_code in (401, 422), credential
-        begun = client.post(f"{API}/mfa/passkeys/options", headers=mine).json
+        begun = client.post(f"{API}/mfa/passkeys/options", headers=sure).json
         body = {"ticket": begun["ticket"], "credential": credential}
-        assert client.post(f"{API}/mfa/passkeys", json=body, headers=mine).status_code == 422
+        assert client.post(f"{API}/mfa/passkeys", json=body, headers=sure).status_code == 422
     assert post_json(client, f"{API}/passkey", {"ticket": "x", "credential": HUGE}).status_code == 422
     named = {"ticket": "x", "credential": HUGE, "name": "Phone"}
-    assert post_json(client, f"{API}/mfa/passkeys", named, mine).status_code == 422
-    assert register(client, mine, key).status_code == 422, "registered already"
-    assert register(client, mine, Authenticator(), ticket="x").status_code == 422
+    assert post_json(client, f"{API}/mfa/passkeys", named, sure).status_code == 422
+    assert register(client, sure, key).status_code == 422, "registered already"
+    assert register(client, sure, Authenticator(), ticket="x").status_code == 422
 
 
 def test_a_deactivated_person_is_not_let_in(client: FlaskClient, key: Authenticator, database: Database) -> None:
@@ -112,7 +118,10 @@ def test_a_removed_passkey_signs_nobody_in(
     (held,) = client.get(f"{API}/mfa/passkeys", headers=mine).json["items"]
     stranger = {"Authorization": f"Bearer {sign_in(make_user('other'))['access_token']}"}
     assert client.delete(f"{API}/mfa/passkeys/{held['id']}", headers=stranger).status_code == 404
-    assert client.delete(f"{API}/mfa/passkeys/{held['id']}", headers=mine).status_code == 204
+    refused = client.delete(f"{API}/mfa/passkeys/{held['id']}", headers=mine)
+    assert (refused.status_code, refused.json["code"]) == (401, "second_factor_required")
+    sure = by_passkey(client, key)
+    assert client.delete(f"{API}/mfa/passkeys/{held['id']}", headers=sure).status_code == 204
     assert sign_in_with(client, key).status_code == 401
 
 

@@ -15,6 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
+from auth_service.api import authority
 from auth_service.domain import second_factor
 from auth_service.models import RecoveryCode, SignInSession, Totp
 from common.assurance import TWO_FACTORS
@@ -123,10 +124,11 @@ def test_nothing_that_lets_somebody_in_is_kept_in_clear(enrolled: Any, database:
 
 
 def test_factors_are_changed_shortly_after_signing_in_only(
-    client: FlaskClient, mine: dict[str, str], database: Database
+    client: FlaskClient, mine: dict[str, str], login: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with database.transaction() as session:
-        session.execute(update(SignInSession).values(authenticated_at=utcnow() - timedelta(hours=1)))
+    """That the person has signed in elsewhere since makes an old token no fresher (RFC 9470)."""
+    monkeypatch.setattr(authority, "utcnow", lambda: utcnow() + timedelta(hours=1))
+    assert login().status_code == 200
     refused = client.post(f"{API}/mfa/totp", headers=mine)
     assert refused.status_code == 401
     assert 'error="insufficient_user_authentication", max_age="900"' in refused.headers["WWW-Authenticate"]
@@ -134,11 +136,14 @@ def test_factors_are_changed_shortly_after_signing_in_only(
 
 
 def test_it_can_be_removed(
-    client: FlaskClient, mine: dict[str, str], enrolled: Any, login: Any, database: Database
+    client: FlaskClient, mine: dict[str, str], enrolled: Any, clock: Clock, login: Any, database: Database
 ) -> None:
-    assert client.post(f"{API}/mfa/totp", headers=mine).status_code == 409
-    assert client.delete(f"{API}/mfa/totp", headers=mine).status_code == 204
-    assert client.delete(f"{API}/mfa/totp", headers=mine).status_code == 409
+    refused = client.delete(f"{API}/mfa/totp", headers=mine)
+    assert (refused.status_code, refused.json["code"]) == (401, "second_factor_required")
+    sure = {"Authorization": f"Bearer {login(clock.code(enrolled['secret'])).json['access_token']}"}
+    assert client.post(f"{API}/mfa/totp", headers=sure).status_code == 409
+    assert client.delete(f"{API}/mfa/totp", headers=sure).status_code == 204
+    assert client.delete(f"{API}/mfa/totp", headers=sure).status_code == 409
     assert login().status_code == 200
     assert subjects(database)[-1] == "Two-step sign-in is off"
 
