@@ -138,6 +138,7 @@ GET    /api/v1/admin/imports/<uuid:id>                           bearer  books:w
 GET    /api/v1/admin/imports/<uuid:id>/changes                   bearer  books:write
 GET    /api/v1/admin/imports/<uuid:id>/problems                  bearer  books:write
 GET    /api/v1/admin/imports/<uuid:id>/rejected                  bearer  books:write
+POST   /api/v1/admin/imports/<uuid:id>/cancel                    bearer  books:write
 POST   /api/v1/admin/imports/<uuid:id>/undo                      bearer  books:write
 GET    /api/v1/admin/inventory/low-stock                         bearer  stock:write
 POST   /api/v1/admin/inventory/stock-take                        bearer  stock:write

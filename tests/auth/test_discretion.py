@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from common.telemetry import configure_logging
 from tests.auth.conftest import PASSWORD
 from tests.auth.support import Browser, Pkce, authorization
 
@@ -15,6 +16,7 @@ from tests.auth.support import Browser, Pkce, authorization
 def test_logs_hold_no_password_token_code_or_address(
     browser: Browser, public_client: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    configure_logging("auth", "DEBUG", "json")
     caplog.set_level(logging.DEBUG)
     logging.getLogger("authlib").setLevel(logging.DEBUG)
     pkce = Pkce()
