@@ -55,7 +55,7 @@ class RevocationNews:
     def _listening(self) -> Signals:
         with self._lock:
             if self._signals is None:
-                self._signals = Signals(self._database().url, self._config.schema, "auth-revocations")
+                self._signals = Signals(self._database().direct_url, self._config.schema, "auth-revocations")
             return self._signals
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -178,7 +179,8 @@ def train_similar(gently: bool) -> None:
     os.nice(GENTLE if gently else 0)
     from catalog_service.similarity.training import train  # noqa: PLC0415 - only this command needs scikit-learn
 
-    with open_database(config) as database:
+    direct = replace(config, database_url=config.database_direct_url or config.database_url, database_direct_url="")
+    with open_database(direct) as database:  # the lock that keeps others from training is of the session
         trained = train(database, sample=config.similar_sample)
     if trained is None:
         raise click.ClickException("another training is under way")

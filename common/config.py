@@ -91,6 +91,8 @@ class ServiceConfig(Config):
     """Extensions of Postgres that make the service better, but that it can do without."""
 
     database_url: str = field(repr=False)
+    database_direct_url: str = field(repr=False)
+    """The same database without a pooler between; empty where DATABASE_URL has none."""
     event_bus_url: str = field(repr=False)
     health_port: int
     body_limit: int
@@ -111,6 +113,7 @@ class ServiceConfig(Config):
     def read(cls, env: Env) -> dict[str, Any]:
         return super().read(env) | {
             "database_url": secret(env, "DATABASE_URL"),
+            "database_direct_url": secret(env, "DATABASE_DIRECT_URL", ""),
             "event_bus_url": secret(env, "EVENT_BUS_URL"),
             "health_port": env.int("HEALTH_PORT", 0),
             "body_limit": env.int("BODY_LIMIT", 256 * 1024, validate=validate.Range(min=1024)),

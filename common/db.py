@@ -62,6 +62,8 @@ class Database:
     def __init__(self, config: ServiceConfig, *, pool_size: int | None = None) -> None:
         self.config = config
         self.url = psycopg2_url(config.database_url)
+        self.direct_url = psycopg2_url(config.database_direct_url or config.database_url)
+        """For what a pooler cannot pass on: being notified, and locks of a session."""
         self.engine = self._open_engine(pool_size or config.web_connections)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         autocommit = self.engine.execution_options(isolation_level=AUTOCOMMIT)
@@ -76,6 +78,7 @@ class Database:
             max_overflow=2,
             pool_timeout=10,
             pool_recycle=1800,
+            is_pooled=bool(self.config.database_direct_url),
         )
 
     def session(self, *, read_only: bool = False) -> Session:
@@ -123,8 +126,12 @@ class Database:
         return self._open_engine(1)
 
 
-def open_engine(url: URL, *, schema: str, application_name: str, **pool: int) -> Engine:
-    """Connections that see `schema`. Their errors tell no values of rows: they end in logs, and rows hold addresses."""
+def open_engine(url: URL, *, schema: str, application_name: str, is_pooled: bool = False, **pool: int) -> Engine:
+    """Connections that see `schema`. Their errors tell no values of rows: they end in logs, and rows hold addresses.
+
+    `is_pooled`: a pooler stands between, which takes no settings; there the role has them from `provision`.
+    """
+    options = {} if is_pooled else {"options": connection_options(schema)}
     engine = create_engine(
         url.set(drivername=DRIVER),
         hide_parameters=True,
@@ -132,7 +139,7 @@ def open_engine(url: URL, *, schema: str, application_name: str, **pool: int) ->
         connect_args={
             "connect_timeout": 5,
             "application_name": application_name,
-            "options": connection_options(schema),
+            **options,
         },
         **pool,
     )
@@ -149,12 +156,21 @@ def _shorten(context: ExceptionContext) -> None:
             context.sqlalchemy_exception.args = (told,)
 
 
+def connection_settings(schema: str) -> dict[str, list[str]]:
+    """Settings of Postgres that every connection of a service has; each a list of values."""
+    return {
+        "search_path": [schema, "public"],
+        "timezone": ["UTC"],
+        "jit": ["off"],
+        "random_page_cost": ["1.1"],
+        "statement_timeout": [str(STATEMENT_TIMEOUT_MS)],
+        "lock_timeout": [str(LOCK_TIMEOUT_MS)],
+        "idle_in_transaction_session_timeout": ["60000"],
+    }
+
+
 def connection_options(schema: str) -> str:
-    return (
-        f"-csearch_path={schema},public -ctimezone=UTC -cjit=off -crandom_page_cost=1.1 "
-        f"-cstatement_timeout={STATEMENT_TIMEOUT_MS} -clock_timeout={LOCK_TIMEOUT_MS} "
-        f"-cidle_in_transaction_session_timeout=60000"
-    )
+    return " ".join(f"-c{name}={','.join(values)}" for name, values in connection_settings(schema).items())
 
 
 def current_database() -> Database:

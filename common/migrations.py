@@ -98,7 +98,9 @@ def _run(config: ServiceConfig, action) -> None:  # type: ignore[no-untyped-def]
 
 def _connected(config: ServiceConfig) -> Connection:
     options = {"options": connection_options(config.schema), "connect_timeout": 5}
-    engine = create_engine(psycopg2_url(config.database_url), poolclass=NullPool, connect_args=options)
+    engine = create_engine(
+        psycopg2_url(config.database_direct_url or config.database_url), poolclass=NullPool, connect_args=options
+    )
     return engine.connect()
 
 

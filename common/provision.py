@@ -9,6 +9,7 @@ from sqlalchemy.engine import URL, make_url
 
 from common.bus import postgres as postgres_bus
 from common.config import ServiceConfig
+from common.db import connection_settings
 
 
 def provision(config: ServiceConfig, admin_url: str) -> None:
@@ -33,12 +34,19 @@ def provision(config: ServiceConfig, admin_url: str) -> None:
 
 def _make_room(cursor: cursor, url: URL, schema: str) -> None:
     role, password = sql.Identifier(url.username or schema), sql.Literal(url.password)
+    cursor.execute("SELECT current_database()")
+    database = sql.Identifier(cursor.fetchone()[0])  # type: ignore[index]
     cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [url.username or schema])
     verb = sql.SQL("ALTER" if cursor.fetchone() else "CREATE")
     cursor.execute(sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, role, password))
     cursor.execute("SELECT rolname FROM pg_roles WHERE rolname = current_user AND NOT rolsuper")
     if cursor.fetchone():
         cursor.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
+    for setting, values in connection_settings(schema).items():  # for connections through a pooler
+        told = sql.SQL(", ").join(map(sql.Literal, values))
+        cursor.execute(
+            sql.SQL("ALTER ROLE {} IN DATABASE {} SET {} = {}").format(role, database, sql.Identifier(setting), told)
+        )
     name = sql.Identifier(schema)
     cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}").format(name, role))
     cursor.execute(sql.SQL("REVOKE ALL ON SCHEMA {} FROM PUBLIC").format(name))

@@ -52,7 +52,7 @@ class Worker:
         self.database = Database(config, pool_size=HANDLER_THREADS + 4)
         self.stop = threading.Event()
         self._bus = bus or open_bus(config.event_bus_url, f"{config.service}-worker")
-        self._signals = Signals(self.database.url, config.schema, f"{config.service}-worker")
+        self._signals = Signals(self.database.direct_url, config.schema, f"{config.service}-worker")
         self._relay = Relay(self.database, self._bus)
         self._dispatcher = Dispatcher(self.database, handlers, retired=retired)
         self._timers = [*timers, *self._own_timers(), *_HOUSEKEEPING]

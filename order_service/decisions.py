@@ -24,7 +24,7 @@ class DecisionWaiter:
 
     def __init__(self, database: Database) -> None:
         config = cast(OrderConfig, database.config)
-        self._signals = Signals(database.url, config.schema, f"{config.service}-web")
+        self._signals = Signals(database.direct_url, config.schema, f"{config.service}-web")
         self._doubt = Doubt(SULK_SECONDS, config.most_waiting_decisions)
 
     @contextmanager

@@ -98,7 +98,7 @@ class UpdateStreams:
         self._database = database
         self._turn = threading.BoundedSemaphore(config.web_connections)
         self._heartbeat_seconds = heartbeat_seconds
-        self._signals = Signals(database.url, config.schema, f"{config.service}-stream")
+        self._signals = Signals(database.direct_url, config.schema, f"{config.service}-stream")
         self._open = crowd
         self._lock = threading.Lock()
         self._watcher: threading.Thread | None = None

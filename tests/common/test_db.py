@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from common.config import ServiceConfig
-from common.db import Database
+from common.db import Database, connection_settings
 from tests.support.wire import Statements, through
 
 ONE = text("SELECT 1")
@@ -61,3 +61,18 @@ def test_another_isolation_level_is_refused(config: ServiceConfig) -> None:
     with pytest.raises(ValueError, match="SERIALIZABLE"):
         database.engine.execution_options(isolation_level="SERIALIZABLE").connect()
     database.close()
+
+
+def test_through_a_pooler_the_role_has_the_settings(config: ServiceConfig) -> None:
+    """Which takes none from its clients: what connections are told otherwise, `provision` has told the role."""
+    shown = text("SELECT name, setting FROM pg_settings WHERE name = ANY(:names)")
+    told = []
+    for direct_url in ("", config.database_url):
+        database = Database(replace(config, database_direct_url=direct_url), pool_size=1)
+        with database.read() as session:
+            rows = session.execute(shown, {"names": [*connection_settings(config.schema), "TimeZone"]})
+            told.append({row.name: row.setting.replace(" ", "") for row in rows})
+        database.close()
+    assert told[0] == told[1]
+    assert told[0]["statement_timeout"] == "15000"
+    assert told[0]["search_path"].startswith(config.schema)
