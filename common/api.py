@@ -178,6 +178,8 @@ class Operation:
     any_scope: bool = False
     is_public: bool = False
     is_polled: bool = False
+    name: str | None = None
+    """Its operationId, where the name of the view says too little outside of its module."""
 
     @property
     def declares_access(self) -> bool:
@@ -189,6 +191,16 @@ def operation(view: Callable[..., Any]) -> Operation:
     if not hasattr(view, "operation"):
         view.operation = Operation()  # type: ignore[attr-defined]
     return view.operation  # type: ignore[attr-defined]
+
+
+def known_as(name: str) -> Callable[[View], View]:
+    """What clients call the operation, which is by this name among those of all services: `createClient`."""
+
+    def decorate(view: View) -> View:
+        operation(view).name = name
+        return view
+
+    return decorate
 
 
 def polled(view: View) -> View:

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Flask
 from pydantic import BaseModel, TypeAdapter
-from pydantic.json_schema import JsonSchemaMode
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from werkzeug.routing import Rule
 
 from common.api import FileContent, FormFields, Operation, operation
@@ -54,6 +54,7 @@ def document(app: Flask, title: str) -> dict[str, Any]:
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             paths.setdefault(path, {})[method.lower()] = _operation(app, rule, method, declared, schemas)
     _require_different(paths)
+    _name_operations(paths)
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": "1"},
@@ -82,6 +83,29 @@ def _require_different(paths: dict[str, Any]) -> None:
         raise RuntimeError(f"these paths name their parameters in two ways: {', '.join(twice)}")
 
 
+def _camel_case(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(each.capitalize() for each in others)
+
+
+def _name_operations(paths: dict[str, Any]) -> None:
+    """What one view answers at several paths or for several methods is named by the shortest; the others say where."""
+    taken: set[str] = set()
+    for path in sorted(paths, key=lambda path: (len(path), path)):
+        for method, described in paths[path].items():
+            if described["operationId"] in taken:
+                place = re.sub(r"{[^}]*}|[^a-z]+", "_", path.removeprefix("/api/v1")).strip("_")
+                described["operationId"] += f"By{method.capitalize()}" + _camel_case(f"_{place}")
+            taken.add(described["operationId"])
+
+
+class _Names(GenerateJsonSchema):
+    """A page of Book is BookList: a name that a client's language can write."""
+
+    def normalize_name(self, name: str) -> str:
+        return super().normalize_name(re.sub(r"^Page\[(\w+)\]$", r"\1List", name))
+
+
 class _Schemas:
     """The schemas of all that the operations take and give. Types of the same name are told apart by their modules."""
 
@@ -89,7 +113,7 @@ class _Schemas:
         declarations = list(operations)
         types = dict.fromkeys(each for declared in declarations for each in _types(declared))
         inputs = [((type_, mode), mode, TypeAdapter(type_)) for type_, mode in types]
-        by_key, shared = TypeAdapter.json_schemas(inputs, ref_template=_REF)
+        by_key, shared = TypeAdapter.json_schemas(inputs, ref_template=_REF, schema_generator=_Names)
         self._by_type = {key: schema for (key, _mode), schema in by_key.items()}
         self.components: dict[str, Any] = shared.get("$defs", {})
         self._flat = {model: self.components.pop(self._name(model)) for model in _flat_types(declarations)}
@@ -129,7 +153,7 @@ def _operation(app: Flask, rule: Rule, method: str, declared: Operation, schemas
     view = app.view_functions[rule.endpoint]
     summary = inspect.getdoc(view) or view.__name__.replace("_", " ").capitalize()
     described: dict[str, Any] = {
-        "operationId": f"{method.lower()}_{rule.endpoint.replace('.', '_')}_{len(rule.rule)}",
+        "operationId": declared.name or _camel_case(inspect.unwrap(view).__name__),
         "summary": summary.partition("\n")[0],
         "tags": [rule.endpoint.partition(".")[0]],
         "parameters": [*_path_parameters(rule), *_query_parameters(declared, schemas)],

@@ -96,10 +96,9 @@ def _renamed(document: Document, service: str) -> Document:
     def rename(name: str) -> str:
         return name if name == _SHARED else f"{service}.{name}"
 
-    def change(key: str, value: str) -> str:
-        if value.startswith(_SCHEMA_REF):
-            return _SCHEMA_REF + rename(value.removeprefix(_SCHEMA_REF))
-        return f"{service}_{value}" if key == "operationId" else value
+    def change(value: str) -> str:
+        is_reference = value.startswith(_SCHEMA_REF)
+        return _SCHEMA_REF + rename(value.removeprefix(_SCHEMA_REF)) if is_reference else value
 
     renamed: Document = _each_value(document, change)
     schemas = renamed.get("components", {}).get("schemas", {})
@@ -108,9 +107,9 @@ def _renamed(document: Document, service: str) -> Document:
     return renamed
 
 
-def _each_value(node: Any, change: Callable[[str, str], str], key: str = "") -> Any:
+def _each_value(node: Any, change: Callable[[str], str]) -> Any:
     if isinstance(node, dict):
-        return {name: _each_value(value, change, name) for name, value in node.items()}
+        return {name: _each_value(value, change) for name, value in node.items()}
     if isinstance(node, list):
-        return [_each_value(value, change, key) for value in node]
-    return change(key, node) if isinstance(node, str) else node
+        return [_each_value(value, change) for value in node]
+    return change(node) if isinstance(node, str) else node

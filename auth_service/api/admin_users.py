@@ -13,7 +13,7 @@ from auth_service.api.authority import signed_in_admin
 from auth_service.api.schemas import Password, UserAnswer, user_answer
 from auth_service.domain import accounts, administration, audit
 from auth_service.models import User
-from common.api import Page, PageQuery, Request, accepts, returns
+from common.api import Page, PageQuery, Request, accepts, known_as, returns
 from common.auth import requires_user
 from common.db import session
 from common.pagination import Sort, paginate
@@ -60,6 +60,7 @@ def list_users(query: UserQuery) -> dict[str, Any]:
 @requires_user("users:manage")
 @accepts(body=NewUser)
 @returns(UserAnswer, 201)
+@known_as("createUser")
 def create(body: NewUser) -> dict[str, Any]:
     actor = signed_in_admin()
     user = accounts.register(session, **body.model_dump())
@@ -70,6 +71,7 @@ def create(body: NewUser) -> dict[str, Any]:
 @api.get("/<uuid:id>")
 @requires_user("users:manage")
 @returns(UserAnswer)
+@known_as("getUser")
 def read(id: UUID) -> dict[str, Any]:
     signed_in_admin()
     return user_answer(administration.find(session, id))
@@ -79,6 +81,7 @@ def read(id: UUID) -> dict[str, Any]:
 @requires_user("users:manage")
 @accepts(body=UserChange)
 @returns(UserAnswer)
+@known_as("changeUser")
 def change(id: UUID, body: UserChange) -> dict[str, Any]:
     """With another role, tokens made before are refused; the next refresh gives what the new one allows."""
     actor, user = signed_in_admin(), administration.find(session, id)
@@ -93,6 +96,7 @@ def change(id: UUID, body: UserChange) -> dict[str, Any]:
 @api.delete("/<uuid:id>")
 @requires_user("users:manage")
 @returns(None, 204)
+@known_as("eraseUser")
 def erase(id: UUID) -> tuple[str, int]:
     """Forget the person, here and by an event in every service. Orders stay, without a name."""
     actor, user = signed_in_admin(), administration.find(session, id)
@@ -105,6 +109,7 @@ def erase(id: UUID) -> tuple[str, int]:
 @api.patch("/<uuid:id>/deactivate")
 @requires_user("users:manage")
 @returns(UserAnswer)
+@known_as("deactivateUser")
 def deactivate(id: UUID) -> dict[str, Any]:
     """Signed out everywhere within a second, and no way back in until reactivated."""
     actor, user = signed_in_admin(), administration.find(session, id)
@@ -117,6 +122,7 @@ def deactivate(id: UUID) -> dict[str, Any]:
 @api.patch("/<uuid:id>/reactivate")
 @requires_user("users:manage")
 @returns(UserAnswer)
+@known_as("reactivateUser")
 def reactivate(id: UUID) -> dict[str, Any]:
     actor, user = signed_in_admin(), administration.find(session, id)
     before = _audited(user)

@@ -13,7 +13,7 @@ from sqlalchemy import Row
 from auth_service.api.authority import signed_in_admin
 from auth_service.domain import audit
 from auth_service.models import AuditEntry
-from common.api import Moment, Page, PageQuery, Response, accepts, returns
+from common.api import Moment, Page, PageQuery, Response, accepts, known_as, returns
 from common.auth import requires_user
 from common.db import session
 from common.pagination import Sort, paginate
@@ -49,6 +49,7 @@ class AuditAnswer(Response):
 @requires_user("users:manage")
 @accepts(query=AuditQuery)
 @returns(Page[AuditAnswer])
+@known_as("listAuditEntries")
 def list_entries(query: AuditQuery) -> dict[str, Any]:
     """The newest first."""
     signed_in_admin()

@@ -11,7 +11,7 @@ from auth_service.api import entering, proving
 from auth_service.api.authority import authority, end_sign_in, signed_in_user
 from auth_service.api.schemas import Password, TokenAnswer, UserAnswer, user_answer
 from auth_service.domain import first_party, second_factor, sessions
-from common.api import Request, accepts, returns
+from common.api import Request, accepts, known_as, returns
 from common.auth import foreign_credentials, requires_user
 from common.db import session
 from common.errors import NotFound
@@ -43,6 +43,7 @@ class PasswordLoginDisabled(NotFound):
 @foreign_credentials
 @accepts(body=Registration)
 @returns(UserAnswer, 201)
+@known_as("registerAccount")
 def register(body: Registration) -> dict[str, Any]:
     return user_answer(proving.register(username=body.username, email=body.email, password=body.password))
 
@@ -67,6 +68,7 @@ def login(body: Credentials) -> tuple[dict[str, Any], int, dict[str, str]]:
 @foreign_credentials
 @accepts(body=RefreshRequest)
 @returns(TokenAnswer)
+@known_as("refreshTokens")
 def refresh(body: RefreshRequest) -> tuple[dict[str, Any], int, dict[str, str]]:
     grace = authority.config.refresh_grace
     return _uncached(first_party.refresh(session, authority.issuer, authority.vault, body.refresh_token, grace=grace))
@@ -75,6 +77,7 @@ def refresh(body: RefreshRequest) -> tuple[dict[str, Any], int, dict[str, str]]:
 @api.post("/logout")
 @requires_user()
 @returns(None, 204)
+@known_as("logOut")
 def logout() -> tuple[str, int]:
     """End this session, its refresh tokens and, in a browser, its sign-in. The account stays as it is.
 
@@ -87,6 +90,7 @@ def logout() -> tuple[str, int]:
 @api.get("/me")
 @requires_user("profile", "email")
 @returns(UserAnswer)
+@known_as("getMe")
 def me() -> dict[str, Any]:
     return user_answer(signed_in_user())
 

@@ -12,7 +12,7 @@ from auth_service.api.authority import authority, signed_in_admin
 from auth_service.domain import audit, clients
 from auth_service.models import Client, User
 from auth_service.outside import Outside
-from common.api import JsonObject, Page, PageQuery, Request, Response, accepts, returns
+from common.api import JsonObject, Page, PageQuery, Request, Response, accepts, known_as, returns
 from common.auth import requires_user
 from common.db import session
 from common.errors import Conflict
@@ -73,6 +73,7 @@ class PublicClient(Conflict):
 @requires_user("clients:manage")
 @accepts(body=ClientRequest)
 @returns(ClientWithSecret, 201)
+@known_as("createClient")
 def create(body: ClientRequest) -> tuple[dict[str, Any], int, dict[str, str]]:
     actor = signed_in_admin()
     client, secret = clients.create(session, _grantable(body), own_origin=authority.config.public_url)
@@ -84,6 +85,7 @@ def create(body: ClientRequest) -> tuple[dict[str, Any], int, dict[str, str]]:
 @requires_user("clients:manage")
 @accepts(query=PageQuery)
 @returns(Page[ClientAnswer])
+@known_as("listClients")
 def list_all(query: PageQuery) -> dict[str, Any]:
     signed_in_admin()
     columns = Client.__table__.c
@@ -94,6 +96,7 @@ def list_all(query: PageQuery) -> dict[str, Any]:
 @api.get("/<client_id>")
 @requires_user("clients:manage")
 @returns(ClientAnswer)
+@known_as("getClient")
 def read(client_id: str) -> dict[str, Any]:
     signed_in_admin()
     return _answer(clients.find(session, client_id))
@@ -103,6 +106,7 @@ def read(client_id: str) -> dict[str, Any]:
 @requires_user("clients:manage")
 @accepts(body=ClientRequest)
 @returns(ClientWithSecret)
+@known_as("replaceClient")
 def replace(client_id: str, body: ClientRequest) -> tuple[dict[str, Any], int, dict[str, str]]:
     actor, client = signed_in_admin(), clients.to_change(session, client_id)
     before = _answer(client)
@@ -114,6 +118,7 @@ def replace(client_id: str, body: ClientRequest) -> tuple[dict[str, Any], int, d
 @api.delete("/<client_id>")
 @requires_user("clients:manage")
 @returns(None, 204)
+@known_as("deleteClient")
 def delete(client_id: str) -> tuple[str, int]:
     actor, before = signed_in_admin(), _answer(clients.find(session, client_id))
     clients.remove(session, client_id)
@@ -124,6 +129,7 @@ def delete(client_id: str) -> tuple[str, int]:
 @api.post("/<client_id>/rotate-secret")
 @requires_user("clients:manage")
 @returns(ClientWithSecret)
+@known_as("rotateClientSecret")
 def rotate_secret(client_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     actor, client = signed_in_admin(), clients.to_change(session, client_id)
     if not client.has_secret:

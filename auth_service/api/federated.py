@@ -14,6 +14,7 @@ from auth_service.api import browser, entering
 from auth_service.api.authority import authority
 from auth_service.domain import identities, tickets
 from auth_service.domain.identities import Foreign
+from common.api import known_as
 from common.auth import public
 from common.db import session, transaction
 from common.errors import DomainError, NotFound, Unauthorized
@@ -27,6 +28,7 @@ _CANCELLED = "You came back without having signed in there."
 
 @api.get("/api/v1/auth/<any(google, github):name>")
 @public
+@known_as("beginFederatedSignIn")
 def begin(name: str) -> Response:
     return _send_away(name, browser.safe_return(request.args.get("return_to")), None)
 
@@ -42,6 +44,7 @@ def connect(name: str) -> Response:
 
 @api.get("/api/v1/auth/<any(google, github):name>/callback")
 @public
+@known_as("finishFederatedSignIn")
 def come_back(name: str) -> Response:
     """The ticket is used up first, whatever comes of it; no transaction is open while the provider is asked."""
     data = _use_ticket(name)

@@ -16,7 +16,7 @@ from auth_service.api.authority import account_holder, authority, current_sign_i
 from auth_service.api.schemas import TokenAnswer
 from auth_service.domain import first_party, passkeys, second_factor, sessions
 from auth_service.models import Passkey
-from common.api import JsonObject, Request, Response, accepts, returns
+from common.api import JsonObject, Request, Response, accepts, known_as, returns
 from common.auth import public, requires_user
 from common.db import session
 
@@ -68,6 +68,7 @@ class PasskeyList(Response):
 @api.post("/mfa/totp")
 @requires_user()
 @returns(TotpAnswer, 200)
+@known_as("enrolTotp")
 def enrol() -> tuple[dict[str, Any], int, dict[str, str]]:
     """A secret for an authenticator app. It counts once a code of it was shown."""
     user = recent_account_holder()
@@ -80,6 +81,7 @@ def enrol() -> tuple[dict[str, Any], int, dict[str, str]]:
 @requires_user()
 @accepts(body=Code)
 @returns(RecoveryCodes, 200)
+@known_as("confirmTotp")
 def confirm(body: Code) -> tuple[dict[str, Any], int, dict[str, str]]:
     user = recent_account_holder()
     codes = second_factor.confirm(session, authority.vault, user, body.code, current=current_sign_in())
@@ -89,6 +91,7 @@ def confirm(body: Code) -> tuple[dict[str, Any], int, dict[str, str]]:
 @api.delete("/mfa/totp")
 @requires_user()
 @returns(None, 204)
+@known_as("removeTotp")
 def remove() -> tuple[str, int]:
     second_factor.remove(session, recent_account_holder())
     return "", 204
@@ -104,6 +107,7 @@ def list_passkeys() -> dict[str, Any]:
 @api.post("/mfa/passkeys/options")
 @requires_user()
 @returns(CeremonyAnswer, 200)
+@known_as("beginPasskeyRegistration")
 def begin_registration() -> tuple[dict[str, Any], int, dict[str, str]]:
     return _begun(passkeys.begin_registration(session, site(), recent_account_holder()))
 
@@ -112,6 +116,7 @@ def begin_registration() -> tuple[dict[str, Any], int, dict[str, str]]:
 @requires_user()
 @accepts(body=PasskeyRegistration)
 @returns(PasskeyAnswer, 201)
+@known_as("registerPasskey")
 def register(body: PasskeyRegistration) -> dict[str, Any]:
     user, answer = recent_account_holder(), orjson.dumps(body.credential).decode()
     made = passkeys.finish_registration(session, site(), user, ticket=body.ticket, answer=answer, name=body.name)
@@ -130,6 +135,7 @@ def remove_passkey(passkey_id: UUID) -> tuple[str, int]:
 @api.post("/passkey/options")
 @public
 @returns(CeremonyAnswer, 200)
+@known_as("beginPasskeySignIn")
 def begin_sign_in() -> tuple[dict[str, Any], int, dict[str, str]]:
     return _begun(passkeys.begin_sign_in(session, site()))
 
@@ -138,6 +144,7 @@ def begin_sign_in() -> tuple[dict[str, Any], int, dict[str, str]]:
 @public
 @accepts(body=PasskeySignIn)
 @returns(TokenAnswer, 200)
+@known_as("signInWithPasskey")
 def sign_in(body: PasskeySignIn) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Both factors in one."""
     answer = orjson.dumps(body.credential).decode()

@@ -12,7 +12,7 @@ from auth_service.api.peers import Peers
 from auth_service.api.schemas import UserAnswer, user_answer
 from auth_service.domain import accounts, address_change, addresses, administration, people
 from auth_service.models import User
-from common.api import Request, accepts, returns
+from common.api import Request, accepts, known_as, returns
 from common.auth import requires_user
 from common.db import session, utcnow
 
@@ -38,6 +38,7 @@ class AccountChange(Request):
 @api.get("/me")
 @requires_user("profile", "email")
 @returns(OwnAccount)
+@known_as("getProfile")
 def me() -> dict[str, Any]:
     return _own(signed_in_user())
 
@@ -46,6 +47,7 @@ def me() -> dict[str, Any]:
 @requires_user("profile", "email")
 @accepts(body=Account)
 @returns(OwnAccount)
+@known_as("replaceProfile")
 def replace(body: Account) -> dict[str, Any]:
     """A new mail address counts once it is confirmed by the link in a mail to it: `pending_email` until then."""
     return _changed(username=body.username, email=body.email)
@@ -55,6 +57,7 @@ def replace(body: Account) -> dict[str, Any]:
 @requires_user("profile", "email")
 @accepts(body=AccountChange)
 @returns(OwnAccount)
+@known_as("changeProfile")
 def change(body: AccountChange) -> dict[str, Any]:
     """Change some of it; a new mail address as when replacing all."""
     return _changed(**body.model_dump(exclude_unset=True))
@@ -63,6 +66,7 @@ def change(body: AccountChange) -> dict[str, Any]:
 @api.get("/me/export")
 @requires_user("profile", "email")
 @returns(dict)
+@known_as("exportMyData")
 def export() -> tuple[dict[str, Any], int, dict[str, str]]:
     """All that every service holds about me."""
     user = account_holder()
@@ -75,6 +79,7 @@ def export() -> tuple[dict[str, Any], int, dict[str, str]]:
 @api.delete("/me")
 @requires_user("profile", "email")
 @returns(None, 204)
+@known_as("eraseMe")
 def erase() -> tuple[str, int]:
     """Forget me, here and by an event in every service. Orders stay, without a name."""
     administration.erase(session, account_holder())

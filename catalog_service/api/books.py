@@ -16,7 +16,7 @@ from catalog_service.config import CatalogConfig
 from catalog_service.domain import audit, books, facets, search, suggest, views
 from catalog_service.domain.search import Filters
 from catalog_service.models import Book as BookRow
-from common.api import Page, PageQuery, accepts, returns
+from common.api import Page, PageQuery, accepts, known_as, returns
 from common.app import config
 from common.auth import current_user, principal, public, requires
 from common.caching import shared
@@ -56,6 +56,7 @@ def suggest_books(query: SuggestQuery) -> dict[str, Any]:
 @requires("books:write")
 @accepts(query=PageQuery)
 @returns(Page[Book])
+@known_as("listInactiveBooks")
 def list_inactive(query: PageQuery) -> dict[str, Any]:
     """Books that were taken off sale, the latest first."""
     filters = Filters(is_active=False)

@@ -17,7 +17,7 @@ from catalog_service.domain.audit import State
 from catalog_service.domain.contents import PICTURES
 from catalog_service.domain.pictures import Picture
 from catalog_service.models import Image as ImageRow
-from common.api import FileContent, FormFields, Request, accepts, returns
+from common.api import FileContent, FormFields, Request, accepts, known_as, returns
 from common.app import config
 from common.auth import current_user, public, requires
 from common.conditional import etag
@@ -51,6 +51,7 @@ class ImageQuery(Request):
 @accepts_form(FormFields(ImagesForm, FILES, several=True))
 @returns(Book, status=201)
 @returns(Book, status=200, description="No file was sent.")
+@known_as("addBookImages")
 def add_images(id: UUID) -> tuple[Any, ...]:
     """Add pictures to a book: JPEG, PNG or WebP by content, made anew without metadata. All of them, or none."""
     with current_database().read() as reader:  # no transaction waits for the files

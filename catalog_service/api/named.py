@@ -11,7 +11,7 @@ from pydantic import Field
 from catalog_service.domain import audit, books, merging, named
 from catalog_service.domain.fields import Name
 from catalog_service.models import Author
-from common.api import Page, PageQuery, Request, Response, accepts, returns
+from common.api import Page, PageQuery, Request, Response, accepts, known_as, returns
 from common.auth import current_user, public, requires
 from common.caching import shared
 from common.db import session
@@ -51,6 +51,7 @@ def named_blueprint(model: named.Named) -> Blueprint:
     @shared()
     @accepts(query=NamedQuery)
     @returns(Page[Named])
+    @known_as(f"list{plural.capitalize()}")
     def search(query: NamedQuery) -> dict[str, Any]:
         """All by name, or those with these words in it."""
         columns = model.__table__.c
@@ -66,6 +67,7 @@ def named_blueprint(model: named.Named) -> Blueprint:
     @public
     @shared()
     @returns(Named)
+    @known_as(f"get{model.__name__}")
     def get(id: str) -> dict[str, Any]:
         """One of them, by id or slug."""
         return named.find(session, model, id)
@@ -74,6 +76,7 @@ def named_blueprint(model: named.Named) -> Blueprint:
     @requires("books:write")
     @accepts(body=NameBody)
     @returns(Named, status=201)
+    @known_as(f"create{model.__name__}")
     def create(body: NameBody) -> tuple[Any, ...]:
         """Add one."""
         id = named.create(session, model, body.name)
@@ -85,6 +88,7 @@ def named_blueprint(model: named.Named) -> Blueprint:
     @requires("books:write")
     @accepts(body=NameBody)
     @returns(Named)
+    @known_as(f"rename{model.__name__}")
     def rename(id: UUID, body: NameBody) -> dict[str, Any]:
         """Give it another name; the slug stays."""
         row = named.to_change(session, model, id)
@@ -99,6 +103,7 @@ def named_blueprint(model: named.Named) -> Blueprint:
     @requires("books:write")
     @accepts(body=MergeBody)
     @returns(Named)
+    @known_as(f"merge{plural.capitalize()}")
     def merge(id: UUID, body: MergeBody) -> dict[str, Any]:
         """Make one of several: books follow, and the addresses of the duplicates lead here."""
         gone = merging.merge(session, model, id, body.duplicate_ids)
@@ -108,6 +113,7 @@ def named_blueprint(model: named.Named) -> Blueprint:
     @api.delete("/<uuid:id>")
     @requires("books:write")
     @returns(None, status=204)
+    @known_as(f"delete{model.__name__}")
     def delete(id: UUID) -> tuple[str, int]:
         """Remove one that has no books."""
         row = named.to_change(session, model, id)

@@ -11,7 +11,7 @@ from catalog_service.api.books import is_staff
 from catalog_service.api.schemas import Book
 from catalog_service.domain import similar, views
 from catalog_service.domain.similar import Found
-from common.api import Request, Response, accepts, returns
+from common.api import Request, Response, accepts, known_as, returns
 from common.auth import public
 from common.caching import shared
 from common.db import session
@@ -50,6 +50,7 @@ class LikeBooks(Response):
 @shared(but_for_tokens=True)
 @accepts(query=LikeQuery)
 @returns(LikeBooks)
+@known_as("findBooksLike")
 def find_like(query: LikeQuery) -> dict[str, Any]:
     """Find a book like … : the books nearest to a text, which may be a title, a theme or a few sentences."""
     return _answer(similar.to_text(session, query.q, limit=query.limit))
@@ -60,6 +61,7 @@ def find_like(query: LikeQuery) -> dict[str, Any]:
 @shared(but_for_tokens=True)
 @accepts(query=SimilarQuery)
 @returns(SimilarBooks)
+@known_as("listSimilarBooks")
 def list_similar(reference: str, query: SimilarQuery) -> dict[str, Any]:
     """Books like the one with this id or ISBN, the nearest first."""
     return _answer(similar.to_book(session, reference, staff=is_staff(), limit=query.limit))

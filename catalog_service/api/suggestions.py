@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints
 from catalog_service.config import CatalogConfig
 from catalog_service.domain import audit, fields, suggestions
 from catalog_service.models import Suggestion as SuggestionRow
-from common.api import Money, Page, PageQuery, Request, Response, accepts, returns
+from common.api import Money, Page, PageQuery, Request, Response, accepts, known_as, returns
 from common.app import config
 from common.auth import current_user, requires, requires_user
 from common.db import session
@@ -75,6 +75,7 @@ def suggest_book(body: SuggestionBody) -> dict[str, Any]:
 @requires_user("suggestions:read")
 @accepts(query=PageQuery)
 @returns(Page[Suggestion])
+@known_as("listMySuggestions")
 def list_mine(query: PageQuery) -> dict[str, Any]:
     """One's own suggestions, the latest first."""
     mine = suggestions.listing().where(SuggestionRow.user_id == current_user().user_id)

@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints
 from sqlalchemy import Select
 from sqlalchemy.orm import Session, selectinload
 
-from common.api import Day, FileContent, Money, Page, PageQuery, Request, accepts, returns
+from common.api import Day, FileContent, Money, Page, PageQuery, Request, accepts, known_as, returns
 from common.api import Response as Answer
 from common.app import config
 from common.auth import current_user, requires, requires_user
@@ -98,6 +98,7 @@ class RefundBody(Request):
 @requires("orders:manage")
 @accepts(query=OrderQuery)
 @returns(Page[OrderOut])
+@known_as("listAllOrders")
 def list_all(query: OrderQuery) -> dict[str, Any]:
     """Orders of everybody, the latest first."""
     page = paginate(session, _wanted(session, query), by=NEWEST_FIRST, query=query, row=views.plain)
@@ -132,6 +133,7 @@ def _placed_between(found: Select[Any], start: date | None, end: date | None) ->
 @api.get("/admin/orders/<uuid:order_id>")
 @requires("orders:manage")
 @returns(OrderOut)
+@known_as("getAnyOrder")
 def get_any(order_id: UUID) -> dict[str, Any]:
     """Anybody's order."""
     return views.order(session, order_id)
@@ -142,6 +144,7 @@ def get_any(order_id: UUID) -> dict[str, Any]:
 @requires("orders:manage")
 @accepts(body=StatusBody)
 @returns(OrderOut)
+@known_as("changeOrderStatus")
 def change_status(order_id: UUID, body: StatusBody) -> dict[str, Any]:
     """Ship, deliver, cancel or refund, where the order's status allows it."""
     with transaction() as own:
@@ -169,6 +172,7 @@ def _move(own: Session, order: Order, body: StatusBody, *, actor: str) -> Refund
 @requires("orders:manage")
 @accepts(body=BulkBody)
 @returns(BulkOut)
+@known_as("changeManyOrders")
 def change_many(body: BulkBody) -> dict[str, Any]:
     """Change the status of several orders, each by itself: what one may not become does not hold up the others.
 
@@ -213,6 +217,7 @@ def get_packing_slip(order_id: UUID) -> Response:
 @requires("orders:manage")
 @accepts(query=ExportQuery)
 @returns(FileContent(("text/csv",)))
+@known_as("exportOrders")
 def export(query: ExportQuery) -> Response:
     """All orders that the filters let through, as CSV, the latest first; sent while they are read."""
     rows = orders_csv.rows(current_database(), _wanted(session, query).batch, NEWEST_FIRST, raw=query.raw)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from flask import Blueprint
 from pydantic import Field, PlainSerializer, StringConstraints
 
-from common.api import Day, Request, Response, accepts, returns
+from common.api import Day, Request, Response, accepts, known_as, returns
 from common.auth import requires
 from common.db import session, utcnow
 from common.errors import Invalid
@@ -91,6 +91,7 @@ class TopBooksOut(Response):
 @requires("orders:manage")
 @accepts(query=PeriodQuery)
 @returns(SummaryOut)
+@known_as("getSalesSummary")
 def summary(query: PeriodQuery) -> dict[str, Any]:
     """Orders paid in the period, against as many days before it; and why others were called off."""
     return analytics.summary(session, _period(query), _currency(query))
@@ -100,6 +101,7 @@ def summary(query: PeriodQuery) -> dict[str, Any]:
 @requires("orders:manage")
 @accepts(query=PeriodQuery)
 @returns(DaysOut)
+@known_as("getSalesByDay")
 def by_day(query: PeriodQuery) -> dict[str, Any]:
     """Every day of the period."""
     currency = _currency(query)
@@ -110,6 +112,7 @@ def by_day(query: PeriodQuery) -> dict[str, Any]:
 @requires("orders:manage")
 @accepts(query=TopQuery)
 @returns(TopBooksOut)
+@known_as("listTopBooks")
 def top_books(query: TopQuery) -> dict[str, Any]:
     """What sold best in the period."""
     currency = _currency(query)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, after_this_request, request
 
-from common.api import Request, accepts, returns
+from common.api import Request, accepts, known_as, returns
 from common.app import config
 from common.auth import current_user, principal, public, requires_user
 from common.db import session, transaction
@@ -131,6 +131,7 @@ def empty_cart() -> None:
 @public
 @accepts(body=Wanted)
 @returns(CartOut, status=201)
+@known_as("addCartItem")
 def add_item(body: Wanted) -> dict[str, Any]:
     """Put copies of a book in; the same book adds up."""
     owner = _owner_or_new_guest()
@@ -143,6 +144,7 @@ def add_item(body: Wanted) -> dict[str, Any]:
 @public
 @accepts(body=QuantityBody)
 @returns(CartOut)
+@known_as("setCartItemQuantity")
 def set_quantity(item_id: UUID, body: QuantityBody) -> dict[str, Any]:
     """Have exactly so many copies."""
     owner = _owner_or_new_guest()
@@ -153,6 +155,7 @@ def set_quantity(item_id: UUID, body: QuantityBody) -> dict[str, Any]:
 @api.delete("/items/<uuid:item_id>")
 @public
 @returns(None, status=204)
+@known_as("removeCartItem")
 def remove_item(item_id: UUID) -> None:
     """Take a book out."""
     carts.remove(session, _owner_or_new_guest(), item_id)

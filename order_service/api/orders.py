@@ -9,7 +9,7 @@ from uuid import UUID
 from flask import Blueprint, Response, current_app, request
 from pydantic import Field
 
-from common.api import Money, Page, PageQuery, Request, accepts, returns
+from common.api import Money, Page, PageQuery, Request, accepts, known_as, returns
 from common.api import Response as Answer
 from common.app import config
 from common.auth import current_user, requires_user
@@ -232,6 +232,7 @@ def cancel_order(order_id: UUID, body: CancelBody) -> dict[str, Any]:
 @api.post("/<uuid:order_id>/reorder")
 @requires_user("cart:write")
 @returns(ReorderOut)
+@known_as("orderAgain")
 def reorder(order_id: UUID) -> dict[str, Any]:
     """Put the books of one of one's own orders into the cart again, at today's prices."""
     user_id = current_user().user_id

@@ -8,7 +8,7 @@ from uuid import UUID
 from flask import Blueprint, Response, current_app
 from pydantic import StringConstraints
 
-from common.api import Request, accepts, returns
+from common.api import Request, accepts, known_as, returns
 from common.auth import current_user, requires_user
 from common.db import current_database, transaction
 from common.errors import Invalid, problem
@@ -35,6 +35,7 @@ class PayBody(Request):
 @accepts(body=PayBody)
 @returns(OrderOut, description="Paid")
 @returns(OrderOut, 202, description="Under way: the provider decides later, and the order tells")
+@known_as("payOrder")
 def pay(order_id: UUID, body: PayBody) -> Response:
     """Charge for a confirmed order; after a refusal by the card's bank it may be tried again."""
     provider: PaymentProvider = current_app.extensions["payment_provider"]

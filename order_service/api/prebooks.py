@@ -10,7 +10,7 @@ from flask import Blueprint
 from pydantic import Field
 from sqlalchemy import select
 
-from common.api import Page, PageQuery, Response, accepts, returns
+from common.api import Page, PageQuery, Response, accepts, known_as, returns
 from common.auth import current_user, requires_user
 from common.db import session
 from common.pagination import Sort, paginate
@@ -56,6 +56,7 @@ def list_prebooks(query: PageQuery) -> dict[str, Any]:
 @requires_user("cart:write")
 @accepts(body=Wanted)
 @returns(PrebookOut, status=201)
+@known_as("prebookBook")
 def prebook(body: Wanted) -> dict[str, Any]:
     """Wait for copies of a book of which none can be had now; a mail tells when they are there."""
     learn([body.book_id])
@@ -74,6 +75,7 @@ def cancel_prebook(prebooking_id: UUID) -> None:
 @api.post("/<uuid:prebooking_id>/cart")
 @requires_user("cart:write")
 @returns(CartOut)
+@known_as("movePrebookToCart")
 def to_cart(prebooking_id: UUID) -> dict[str, Any]:
     """Put what was offered into the cart: where the mail's link leads. Twice is once."""
     user_id = current_user().user_id

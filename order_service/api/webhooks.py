@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, current_app, request
 
-from common.api import returns
+from common.api import known_as, returns
 from common.auth import foreign_credentials
 from common.db import current_database
 from common.errors import NotFound
@@ -20,6 +20,7 @@ MAX_BYTES = 256 * 1024
 @api.post("/webhook/<provider>")
 @foreign_credentials
 @returns(None, 204, "Taken")
+@known_as("takePaymentWebhook")
 def take(provider: str) -> None:
     """A payment provider's webhook, signed over the bytes of its body."""
     chosen: PaymentProvider = current_app.extensions["payment_provider"]

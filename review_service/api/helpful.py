@@ -7,7 +7,7 @@ from uuid import UUID
 
 from flask import Blueprint
 
-from common.api import returns
+from common.api import known_as, returns
 from common.auth import current_user, requires_user
 from common.db import session
 from review_service.api.schemas import Review
@@ -19,6 +19,7 @@ api = Blueprint("helpful", __name__, url_prefix="/api/v1/reviews/<uuid:id>/helpf
 @api.post("")
 @requires_user("reviews:write")
 @returns(Review)
+@known_as("voteHelpful")
 def vote(id: UUID) -> dict[str, Any]:
     """Say that a review helped; to say it twice is to say it once."""
     voter = current_user().user_id
@@ -30,6 +31,7 @@ def vote(id: UUID) -> dict[str, Any]:
 @api.delete("")
 @requires_user("reviews:write")
 @returns(None, status=204)
+@known_as("withdrawHelpfulVote")
 def withdraw(id: UUID) -> tuple[str, int]:
     """Take one's vote back."""
     votes.withdraw(session, reviews.to_judge(session, id), current_user().user_id)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from flask import Blueprint
 
-from common.api import Page, PageQuery, accepts, returns
+from common.api import Page, PageQuery, accepts, known_as, returns
 from common.auth import current_user, requires_user
 from common.conditional import etag, require_match
 from common.db import session
@@ -34,6 +34,7 @@ api = Blueprint("moderation", __name__, url_prefix="/api/v1/admin/reviews")
 @requires_user("reviews:moderate")
 @accepts(query=QueueQuery)
 @returns(Page[ModeratedReview])
+@known_as("listModerationQueue")
 def list_queue(query: QueueQuery) -> dict[str, Any]:
     """All reviews, those with the most open reports first; deleted ones only when asked for."""
     found = queue.statement(
@@ -51,6 +52,7 @@ def list_queue(query: QueueQuery) -> dict[str, Any]:
 @requires_user("reviews:moderate")
 @accepts(query=AlertQuery)
 @returns(Page[Alert])
+@known_as("listReviewAlerts")
 def list_alerts(query: AlertQuery) -> dict[str, Any]:
     """Books that got many low ratings in a short time, the latest first."""
     found = queue.alerts(query.book_id)
@@ -60,6 +62,7 @@ def list_alerts(query: AlertQuery) -> dict[str, Any]:
 @api.get("/<uuid:id>")
 @requires_user("reviews:moderate")
 @returns(ModeratedReview)
+@known_as("getModeratedReview")
 def get_moderated(id: UUID) -> tuple[Any, ...]:
     """One review, hidden and deleted ones too."""
     return _shown(id)
@@ -69,6 +72,7 @@ def get_moderated(id: UUID) -> tuple[Any, ...]:
 @requires_user("reviews:moderate")
 @accepts(query=PageQuery)
 @returns(Page[Report])
+@known_as("listReviewReports")
 def list_reports(id: UUID, query: PageQuery) -> dict[str, Any]:
     """What readers reported of a review, the latest first."""
     queue.find(session, id)
@@ -79,6 +83,7 @@ def list_reports(id: UUID, query: PageQuery) -> dict[str, Any]:
 @requires_user("reviews:moderate")
 @accepts(body=ModerationPatch)
 @returns(ModeratedReview)
+@known_as("settleSpoiler")
 def settle_spoiler(id: UUID, body: ModerationPatch) -> tuple[Any, ...]:
     """Decide whether a review spoils; from then on its writer cannot."""
     moderation.settle_spoiler(session, _read(id), body.contains_spoiler, actor=current_user().user_id)
@@ -89,6 +94,7 @@ def settle_spoiler(id: UUID, body: ModerationPatch) -> tuple[Any, ...]:
 @requires_user("reviews:moderate")
 @accepts(body=HideBody)
 @returns(ModeratedReview)
+@known_as("hideReview")
 def hide(id: UUID, body: HideBody) -> tuple[Any, ...]:
     """Take a review out of lists, ratings and counts; its writer still sees it, with the reason."""
     moderation.hide(session, _read(id), actor=current_user().user_id, reason=body.reason)
@@ -99,6 +105,7 @@ def hide(id: UUID, body: HideBody) -> tuple[Any, ...]:
 @requires_user("reviews:moderate")
 @accepts(body=RestoreBody, body_required=False)
 @returns(ModeratedReview)
+@known_as("restoreReview")
 def restore(id: UUID, body: RestoreBody) -> tuple[Any, ...]:
     """Undo hiding, or deletion by the staff, or keep what was reported; its reports are closed."""
     review = reviews.to_restore(session, id)
@@ -111,6 +118,7 @@ def restore(id: UUID, body: RestoreBody) -> tuple[Any, ...]:
 @requires_user("reviews:moderate")
 @accepts(body=BulkDeletion)
 @returns(BulkResult)
+@known_as("bulkDeleteReviews")
 def bulk_delete(body: BulkDeletion) -> dict[str, Any]:
     """Delete up to 100 reviews; the answer says of each what became of it."""
     outcomes = moderation.delete_all(session, body.ids, actor=current_user().user_id, reason=body.reason)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from flask import Blueprint
 
-from common.api import accepts, returns
+from common.api import accepts, known_as, returns
 from common.auth import current_user, requires_user
 from common.db import session
 from review_service.api.schemas import NewReport
@@ -19,6 +19,7 @@ api = Blueprint("reports", __name__, url_prefix="/api/v1/reviews/<uuid:id>/repor
 @requires_user("reviews:write")
 @accepts(body=NewReport, body_required=False)
 @returns(None, status=204)
+@known_as("reportReview")
 def report(id: UUID, body: NewReport) -> tuple[str, int]:
     """Report a review to the staff; to do it twice is to do it once."""
     reports.report(session, reviews.to_judge(session, id), current_user().user_id, body.reason)

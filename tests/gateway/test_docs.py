@@ -26,17 +26,17 @@ from tests.support.waiting import eventually
 def service_document(path: str, other: str) -> dict[str, Any]:
     answer = {
         "description": "x",
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Page_Item"}}},
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ItemList"}}},
     }
     item = {"type": "object", "properties": {"next": {"$ref": "#/components/schemas/Item"}}}
-    operation = {"operationId": "list", "responses": {"200": answer}}
+    operation = {"operationId": f"at{path}", "responses": {"200": answer}}
     problem = {"type": "object"}
     return {
         "openapi": "3.1.0",
         "info": {"title": "x", "version": "1"},
         "paths": {path: {"get": operation}, other: {"get": {"responses": {"200": {"description": "x"}}}}},
         "components": {
-            "schemas": {"Item": item, "Page_Item": {"type": "array", "items": item}, "Problem": problem},
+            "schemas": {"Item": item, "ItemList": {"type": "array", "items": item}, "Problem": problem},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -52,12 +52,12 @@ def test_documents_merge_without_mixing_names() -> None:
     validate(merged)
     assert set(merged["paths"]) == {"/api/v1/books", "/api/v1/reviews"}
     assert set(merged["components"]["schemas"]) == {
-        *(f"{service}.{name}" for service in ("catalog", "review") for name in ("Item", "Page_Item")),
+        *(f"{service}.{name}" for service in ("catalog", "review") for name in ("Item", "ItemList")),
         "Problem",
     }
     operations = [operation["operationId"] for path in merged["paths"].values() for operation in path.values()]
-    assert sorted(operations) == ["catalog_list", "review_list"]
-    assert "#/components/schemas/review.Page_Item" in orjson.dumps(merged).decode()
+    assert sorted(operations) == ["at/api/v1/books", "at/api/v1/reviews"]
+    assert "#/components/schemas/review.ItemList" in orjson.dumps(merged).decode()
 
 
 def test_the_merged_document_is_served(gateway: RunningGateway) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 
 import pytest
 from flask import Flask
@@ -45,3 +46,19 @@ def test_the_gateway_asks_for_no_token_that_the_service_does_not_want(service: t
         if route and (rule.endpoint.endswith("static") or operation(app.view_functions[rule.endpoint]).is_public):
             locked += [(method, rule.rule) for method in rule.methods or () if route.access.needs_token(method)]
     assert locked == []
+
+
+def test_clients_can_call_every_operation_and_schema_by_a_name_of_its_own() -> None:
+    apps = [importlib.import_module(f"{name}_service.app") for name in SERVICES]
+    apps = [app.create_app(settings(name), keys=tokens.keys) for app, name in zip(apps, SERVICES, strict=True)]
+    documents = [app.test_client().get("/openapi.json").json for app in apps]
+    names = [
+        described["operationId"]
+        for document in documents
+        for operations in document["paths"].values()
+        for described in operations.values()
+    ]
+    assert [name for name, times in Counter(names).items() if times > 1] == []
+    assert {"listBooks", "placeOrder", "createClient", "listAuthors", "listGenres", "refundOrder"} <= set(names)
+    schemas = [name for document in documents for name in document["components"]["schemas"]]
+    assert [name for name in [*names, *schemas] if not name.isalnum()] == []
