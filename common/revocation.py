@@ -29,6 +29,8 @@ CLAIMS = {"session": "sid", "family": "fid", "subject": "sub", "client": "client
 """The claim that a revocation of each kind is about."""
 EXCHANGED_FROM = "exchanged_from"
 """Of a token that was got by exchange: the `jti` of the token it was got for, and of those that one was got for."""
+EXCHANGED_CLIENTS = "exchanged_clients"
+"""Of such a token: whose tokens those were."""
 
 _MAY_COME_BACK = frozenset({"subject", "client"})
 
@@ -101,6 +103,7 @@ class Revocations:
 def named(claims: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Kind and identifier of all whose end is the end of a token with these claims."""
     ends = [(kind, str(claims[claim])) for kind, claim in CLAIMS.items() if claim in claims]
+    ends += [("client", str(each)) for each in claims.get(EXCHANGED_CLIENTS, ())]
     return ends + [("token", str(each)) for each in claims.get(EXCHANGED_FROM, ())]
 
 

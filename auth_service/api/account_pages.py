@@ -5,13 +5,12 @@ from __future__ import annotations
 from uuid import UUID
 
 from flask import Blueprint, Response
-from sqlalchemy import select
 
 from auth_service.api import browser, proving
 from auth_service.api.pages import again, problems_of, text
 from auth_service.domain import consents, recovery, scopes, sessions
 from auth_service.domain.throttle import SignInThrottled
-from auth_service.models import Client, Consent, SignInSession
+from auth_service.models import SignInSession
 from common.auth import public
 from common.db import session
 from common.errors import DomainError, Invalid, NotFound, Unavailable
@@ -85,14 +84,10 @@ def end_other_devices() -> Response:
 @public
 def apps() -> Response:
     _, user = browser.require_signed_in(session, "/account/apps")
-    rows = session.execute(
-        select(Client, Consent)
-        .join(Consent, Consent.client_id == Client.client_id)
-        .where(Consent.user_id == user.id)
-        .order_by(Consent.granted_at.desc())
-        .limit(MOST_SHOWN)
-    ).all()
-    shown = [{"client": row[0], "consent": row[1], "may": scopes.described(row[1].scope)} for row in rows]
+    shown = [
+        {"client": client, "since": since, "may": scopes.described(" ".join(dict.fromkeys(scope.split())))}
+        for client, scope, since in consents.connected(session, user.id, most=MOST_SHOWN)
+    ]
     return browser.page("apps.html", on=session, return_to="/account/apps", apps=shown)
 
 

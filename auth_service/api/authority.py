@@ -10,12 +10,11 @@ from uuid import UUID
 
 from flask import current_app, request
 from jwt import PyJWK
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.local import LocalProxy
 
 from auth_service.config import AuthConfig
-from auth_service.domain import families, replays, revocations, second_factor, sessions
+from auth_service.domain import families, replays, revocations, second_factor, sessions, standing
 from auth_service.domain.clients import FIRST_PARTY
 from auth_service.domain.keys import KeyRing
 from auth_service.domain.oauth.provider import Provider, Terms
@@ -115,27 +114,18 @@ def signed_in_user() -> User:
 
     Raises Unauthorized.
     """
-    user = session.scalar(
-        select(User)
-        .join(SignInSession, SignInSession.user_id == User.id)
-        .where(
-            User.id == current_user().user_id,
-            User.is_active,
-            SignInSession.id == _uuid(current_user().claims.get("sid")),
-            SignInSession.ended_at.is_(None),
-        )
-    )
-    family = session.get(TokenFamily, _uuid(current_user().claims.get("fid")))
-    if user is None or family is None or family.revoked_at is not None:
+    found = standing.of_person(session, current_user().claims)
+    is_whose = found is not None and found[1].id == current_user().user_id
+    if found is None or not is_whose or revocations.covers(session, current_user().claims):
         raise Unauthorized("This sign-in has ended.", error="invalid_token")
-    return user
+    return found[1]
 
 
 def end_sign_in() -> None:
     """Sign the token's person out as far as its client may. Raises Unauthorized."""
     claims = current_user().claims
     if _is_the_stores_own(current_user().client_id):
-        sessions.end(session, _uuid(claims.get("sid")))
+        sessions.end(session, session.get_one(TokenFamily, _uuid(claims.get("fid"))).session_id)
     else:
         families.revoke(session, _uuid(claims.get("fid")), "signed_out")
 
@@ -163,7 +153,8 @@ def account_holder() -> User:
 
 def current_sign_in() -> SignInSession:
     """The session of the token. Raises Unauthorized."""
-    return session.get_one(SignInSession, _uuid(current_user().claims.get("sid")))
+    family = session.get_one(TokenFamily, _uuid(current_user().claims.get("fid")))
+    return session.get_one(SignInSession, family.session_id)
 
 
 def recent_account_holder() -> User:

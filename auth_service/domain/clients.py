@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from auth_service.domain import families, keys, redirects, scopes
+from auth_service.domain import consents, families, keys, redirects, scopes
 from auth_service.domain.secrecy import digest
 from auth_service.models import Client
 from common.dpop import public_key_problem
@@ -24,8 +24,7 @@ PUBLIC = "none"
 PRIVATE_KEY_JWT = "private_key_jwt"
 AUTH_METHODS = ("client_secret_basic", "client_secret_post", PRIVATE_KEY_JWT, PUBLIC)
 MAX_KEYS = 10
-FIRST_PARTY = "bookstore"
-"""The client_id of tokens from the JSON sign-in. Nobody can register it."""
+FIRST_PARTY = families.FIRST_PARTY
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,100}")
 
@@ -74,7 +73,7 @@ def create(session: Session, metadata: Metadata, *, own_origin: str) -> tuple[Cl
 def replace(session: Session, client: Client, metadata: Metadata, *, own_origin: str) -> str | None:
     """Change all of it. Gives a secret to a client that now needs its first one. Raises Invalid."""
     require_valid(metadata, own_origin)
-    _apply(client, metadata)
+    _change(session, client, metadata)
     secret = None
     if not client.has_secret:
         client.secret_hash = None
@@ -89,8 +88,12 @@ def ensure(session: Session, client_id: str, secret: str | None, metadata: Metad
     require_valid(metadata, own_origin)
     if not _CLIENT_ID.fullmatch(client_id) or client_id == FIRST_PARTY:
         raise Invalid.field("client_id", "is reserved or has unusual characters")
-    client = session.get(Client, client_id) or Client(client_id=client_id)
-    _apply(client, metadata)
+    client = session.get(Client, client_id)
+    if client is None:
+        client = Client(client_id=client_id)
+        _apply(client, metadata)
+    else:
+        _change(session, client, metadata)
     if client.has_secret != bool(secret):
         raise Invalid.field("client_secret", "is for clients that authenticate by one, and only for them")
     client.secret_hash = digest(secret) if secret else None
@@ -194,6 +197,16 @@ def _key_problem(metadata: Metadata) -> str | None:
 def _notice_problem(uri: str, own_origin: str) -> str | None:
     wrong = redirects.problem(uri, own_origin)
     return wrong or (None if uri.startswith(("https://", "http://")) else "must use https")
+
+
+def _change(session: Session, client: Client, metadata: Metadata) -> None:
+    """What is taken from a client is taken from what it holds as well."""
+    scope, was_trusted = set(client.scopes), client.trusted
+    _apply(client, metadata)
+    session.flush()
+    lost_trust = was_trusted and not client.trusted
+    if lost_trust or not scope <= set(client.scopes):
+        consents.curtail(session, client, lost_trust=lost_trust)
 
 
 def _apply(client: Client, metadata: Metadata) -> None:

@@ -30,6 +30,10 @@ from common.errors import Unauthorized
 
 LOST_FOR = timedelta(days=1)
 """For how long after its first use a token may be tried again, where its successor never was."""
+FIRST_PARTY = "bookstore"
+"""The client_id of tokens from the JSON sign-in. Nobody can register it."""
+OUTLIVES_SIGN_OUT = (TokenFamily.client_id != FIRST_PARTY) & TokenFamily.scope.regexp_match("(^| )offline_access( |$)")
+"""Families that the end of the browser's session leaves alone (OpenID Connect Core section 11): see `outlives`."""
 REPLACED = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands as the use of a successor in whose place another one was given."""
 
@@ -107,7 +111,7 @@ def rotate(
     if family.dpop_jkt not in (None, jkt):
         raise RefreshRefused("The refresh token is bound to another key.")
     row = _require_row(session, token)
-    if not family.is_live or not session.get_one(SignInSession, family.session_id).is_live:
+    if not family.is_live or not (outlives(family) or session.get_one(SignInSession, family.session_id).is_live):
         raise RefreshRefused("The refresh token is not valid.")
     if row.used_at is not None and utcnow() - row.used_at >= grace:
         if successor := _again(session, token, row, vault):
@@ -116,6 +120,11 @@ def rotate(
         letters.write(session, session.get_one(User, family.user_id), "sign_in_ended_by_reuse")
         raise RefreshReused("The refresh token was used before; sign in again.")
     return family, _use_latest(session, token, row, vault)
+
+
+def outlives(family: TokenFamily) -> bool:
+    """Whether an app goes on after its person has signed out, until it is disconnected. The JSON sign-in is no app."""
+    return family.client_id != FIRST_PARTY and "offline_access" in family.scope.split()
 
 
 def revoke(session: Session, family_id: UUID, reason: str) -> None:

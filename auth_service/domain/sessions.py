@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, and_, distinct, exists, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from auth_service.domain import accounts, logout_notices
+from auth_service.domain import accounts, families, logout_notices
 from auth_service.domain.secrecy import digest
 from auth_service.models import Client, SignInSession, TokenFamily, User
 from common.db import utcnow
@@ -107,12 +107,12 @@ def touch(session: Session, session_id: UUID) -> None:
 
 
 def end(session: Session, session_id: UUID) -> None:
-    """Sign out: the session and every token family that came from it. The account stays as it is."""
+    """Sign out: the session and the token families that came from it, but for those that outlive it."""
     logout_notices.prepare(session, session_id)
     now = utcnow()  # families before sessions: a refresh locks them in this order too
     session.execute(
         update(TokenFamily)
-        .where(TokenFamily.session_id == session_id, TokenFamily.revoked_at.is_(None))
+        .where(TokenFamily.session_id == session_id, TokenFamily.revoked_at.is_(None), ~families.OUTLIVES_SIGN_OUT)
         .values(revoked_at=now, revoked_because="signed_out")
     )
     session.execute(
@@ -130,11 +130,19 @@ def strengthen(session: Session, current: SignInSession, amr: Collection[str]) -
 
 
 def end_all(session: Session, user_id: UUID, *, but: UUID | None = None) -> None:
-    """Sign the person out everywhere, or everywhere else."""
+    """Sign the person out everywhere, or everywhere else. What apps hold for while they are away ends as well."""
+    theirs = (TokenFamily.user_id == user_id) & TokenFamily.revoked_at.is_(None)
+    locked = select(TokenFamily.id).where(theirs).order_by(TokenFamily.id).with_for_update()
+    session.execute(locked)  # families before sessions, as above
     live = select(SignInSession.id).where(SignInSession.user_id == user_id, SignInSession.ended_at.is_(None))
     for session_id in session.scalars(live.order_by(SignInSession.id)).all():
         if session_id != but:
             end(session, session_id)
+    session.execute(
+        update(TokenFamily)
+        .where(theirs, TokenFamily.session_id.is_distinct_from(but))
+        .values(revoked_at=utcnow(), revoked_because="signed_out_everywhere")
+    )
 
 
 def end_own(session: Session, user_id: UUID, session_id: UUID) -> None:

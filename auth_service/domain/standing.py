@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from auth_service.domain import revocations
+from auth_service.domain import families, revocations
 from auth_service.domain.clients import FIRST_PARTY
 from auth_service.models import Client, SignInSession, TokenFamily, User
 
@@ -24,7 +24,7 @@ def of_person(session: Session, claims: dict[str, Any]) -> tuple[TokenFamily, Us
         .where(
             TokenFamily.id == UUID(claims["fid"]),
             TokenFamily.revoked_at.is_(None),
-            SignInSession.ended_at.is_(None),
+            or_(SignInSession.ended_at.is_(None), families.OUTLIVES_SIGN_OUT),
             User.is_active,
         )
     ).one_or_none()

@@ -12,7 +12,7 @@ import jwt
 from authlib.oidc.core.util import create_half_hash
 from sqlalchemy.orm import Session
 
-from auth_service.domain import scopes
+from auth_service.domain import families, scopes
 from auth_service.domain.keys import KeyRing, Signer
 from auth_service.domain.oauth import claims as told
 from auth_service.models import Client, TokenFamily, User
@@ -58,13 +58,15 @@ class Issuer:
             "client_id": family.client_id,
             "scope": allowed,
             "role": user.role,
-            "preferred_username": user.username,
-            "sid": str(family.session_id),
             "fid": str(family.id),
             "auth_time": int(family.authenticated_at.timestamp()),
             "acr": assurance.acr(family.amr),
             "amr": family.amr,
         }
+        if "profile" in allowed.split():
+            claims["preferred_username"] = user.username
+        if not families.outlives(family):  # verifiers refuse what names a session that has ended
+            claims["sid"] = str(family.session_id)
         return self._response(session, claims, use)
 
     def for_client(self, session: Session, client: Client, scope: str, use: Use = PLAIN) -> dict[str, Any]:
@@ -84,7 +86,8 @@ class Issuer:
         }
         if nonce is not None:
             claims["nonce"] = nonce
-        return self._sign(session, told.about(user, family.claims.get("id_token", ())) | claims, "JWT", signer)
+        named = told.still_allowed(family.claims.get("id_token", ()), client)
+        return self._sign(session, told.about(user, named) | claims, "JWT", signer)
 
     def logout_token(self, session: Session, client_id: str, subject: UUID, session_id: UUID) -> str:
         """OpenID Connect Back-Channel Logout section 2.4; signed as the client's ID tokens are (section 2.6)."""

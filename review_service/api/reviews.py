@@ -26,7 +26,7 @@ from review_service.api.schemas import (
     ReviewQuery,
 )
 from review_service.config import ReviewConfig
-from review_service.domain import moderation, purchases, ratings, reviews, views
+from review_service.domain import moderation, purchases, ratings, reviewers, reviews, views
 from review_service.domain.reviews import Content
 from review_service.models import Review as ReviewRow
 from review_service.peers import Catalog, Orders
@@ -151,7 +151,7 @@ def _create(book_id: UUID, body: ReviewContent) -> tuple[Any, ...]:
         session,
         book_id=book_id,
         user_id=bearer.user_id,
-        name=bearer.username or "Anonymous",
+        name=bearer.username or reviewers.ANONYMOUS,
         content=cast(Content, body.model_dump(exclude={"book_id"})),
         require_purchase=settings.require_purchase,
     )

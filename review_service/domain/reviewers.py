@@ -14,6 +14,9 @@ from common.db import Database
 from review_service.domain import erasures, ratings, reports, votes
 from review_service.models import HelpfulVote, Purchase, Review, Reviewer, ReviewReport
 
+ANONYMOUS = "Anonymous"
+"""Stands for a name until one is known: a token without the scope `profile` tells none."""
+
 
 class Named(BaseModel):
     """A user and the name that they go by."""
@@ -26,7 +29,11 @@ class Named(BaseModel):
 
 def introduce(session: Session, user_id: UUID, name: str) -> None:
     """Note the name of a first-time reviewer. One that is known stays: a token may be older than the last renaming."""
-    session.execute(insert(Reviewer).values(user_id=user_id, name=name).on_conflict_do_nothing())
+    statement = insert(Reviewer).values(user_id=user_id, name=name)
+    nameless = Reviewer.name == ANONYMOUS
+    session.execute(
+        statement.on_conflict_do_update(index_elements=[Reviewer.user_id], set_={"name": name}, where=nameless)
+    )
 
 
 def rename(session: Session, user_id: UUID, name: str) -> None:

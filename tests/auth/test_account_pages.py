@@ -161,3 +161,48 @@ def test_devices_are_named_in_words() -> None:
         == "Safari on iPhone"
     )
     assert (device_name("curl/8"), device_name("")) == ("curl/8", "Unknown device")
+
+
+def allowed(inside: Browser, client_id: str, scope: str) -> dict[str, Any]:
+    """The tokens of an app that the person has just allowed this."""
+    pkce = Pkce()
+    answer = inside.authorize(**authorization(client_id, pkce, scope=scope))
+    if answer.status_code == 200:
+        answer = inside.http.post("/account/consent", data=hidden_fields(answer.text) | {"decision": "allow"})
+    return inside.redeem(query(answer.location)["code"], client_id, pkce).json
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_an_app_with_offline_access_outlives_the_sign_out_and_ends_when_disconnected(
+    inside: Browser, database: Database, trusted: bool
+) -> None:
+    scope = "openid profile offline_access"
+    client_id, _ = register_client(database, token_endpoint_auth_method="none", scope=scope, trusted=trusted)
+    away = allowed(inside, client_id, scope)
+    here = allowed(inside, client_id, "openid")
+    question = hidden_fields(inside.http.get("/logout").text)
+    assert inside.http.post("/account/sign-out", data=question | {"decision": "sign-out"}).status_code == 200
+    assert inside.http.get("/userinfo", headers=bearer(here)).status_code == 401
+    assert inside.refresh(here["refresh_token"], client_id).status_code == 400
+    assert inside.http.get("/userinfo", headers=bearer(away)).json["preferred_username"] == "reader"
+    renewed = inside.refresh(away["refresh_token"], client_id).json
+    assert inside.http.get("/userinfo", headers=bearer(renewed)).status_code == 200
+    inside.sign_in(inside.http.get("/account"))
+    assert "stay connected while you are away" in inside.http.get("/account/apps").text
+    disconnect(inside, client_id)
+    assert inside.http.get("/userinfo", headers=bearer(renewed)).status_code == 401
+    assert inside.refresh(renewed["refresh_token"], client_id).status_code == 400
+    assert "There are none" in inside.http.get("/account/apps").text
+
+
+def test_signing_out_everywhere_ends_what_outlives_a_sign_out(
+    inside: Browser, database: Database, sign_in: Any
+) -> None:
+    scope = "openid offline_access"
+    client_id, _ = register_client(database, token_endpoint_auth_method="none", scope=scope)
+    away = allowed(inside, client_id, scope)
+    question = hidden_fields(inside.http.get("/logout").text)
+    inside.http.post("/account/sign-out", data=question | {"decision": "sign-out"})
+    assert inside.http.post(f"{API}/logout-all", headers=bearer(sign_in(inside.person))).status_code == 204
+    assert inside.refresh(away["refresh_token"], client_id).status_code == 400
+    assert inside.http.get("/userinfo", headers=bearer(away)).status_code == 401

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jwt
 import pytest
 from flask import Flask
 from sqlalchemy import update
@@ -109,3 +110,9 @@ def test_callers_authenticate(browser: Browser, public_client: str, server: tupl
     assert bearer.status_code == 401
     assert browser.http.post("/introspect", data={}, auth=server).json["error"] == "invalid_request"
     assert browser.http.get("/introspect").status_code == 405
+
+
+def test_a_name_is_told_with_profile_only(browser: Browser, public_client: str, server: tuple[str, str]) -> None:
+    token = browser.tokens(public_client, scope="openid orders:read")["access_token"]
+    assert "preferred_username" not in jwt.decode(token, options={"verify_signature": False})
+    assert "username" not in told(browser, server, token)

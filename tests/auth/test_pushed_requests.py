@@ -11,6 +11,7 @@ from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from auth_service.domain.oauth import pushed
+from auth_service.domain.secrecy import digest
 from auth_service.models import PushedRequest
 from common.db import Database, utcnow
 from tests.auth.support import CALLBACK, ISSUER, Browser, Pkce, authorization, query, register_client
@@ -66,6 +67,18 @@ def test_a_reference_expires(browser: Browser, public_client: str, database: Dat
     with database.transaction() as session:
         session.execute(update(PushedRequest).values(expires_at=utcnow()))
     assert browser.authorize(client_id=public_client, request_uri=uri).status_code == 400
+
+
+def test_a_request_that_is_answered_while_it_is_opened_again_is_no_error_of_ours(
+    browser: Browser, public_client: str, database: Database
+) -> None:
+    uri = reference(browser, public_client, Pkce())
+    with database.transaction() as late:
+        assert late.get(PushedRequest, digest(uri.removeprefix(pushed.PREFIX)))
+        with database.transaction() as first:
+            assert pushed.use_up(first, uri)
+        pushed.find(late, public_client, uri)
+        assert not pushed.use_up(late, uri)
 
 
 def test_a_person_has_time_to_register(browser: Browser, public_client: str, database: Database) -> None:

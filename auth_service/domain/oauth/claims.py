@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from auth_service.models import User
+from auth_service.models import Client, User
 
 SCOPES = {
     "preferred_username": "profile",
@@ -72,6 +72,12 @@ def about(user: User, names: Iterable[str]) -> dict[str, Any]:
         "email_verified": user.email_verified,
     }
     return {name: known[name] for name in names if name in known}
+
+
+def still_allowed(names: Iterable[str], client: Client | None) -> list[str]:
+    """Those claims that were asked for by name which the client may ask for still."""
+    held = client.scopes if client else ()
+    return [name for name in names if SCOPES.get(name) in held]
 
 
 def of_scope(scope: Collection[str]) -> list[str]:

@@ -12,7 +12,7 @@ from auth_service.domain.oauth.proofs import InvalidProof
 from auth_service.domain.resources import InvalidTarget
 from auth_service.domain.tokens import Use
 from auth_service.models import TokenFamily, User
-from common.revocation import EXCHANGED_FROM
+from common.revocation import EXCHANGED_CLIENTS, EXCHANGED_FROM
 
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - the name of a type
 _ACCEPTED = (ACCESS_TOKEN, "urn:ietf:params:oauth:token-type:jwt")
@@ -46,7 +46,12 @@ class TokenExchange(Grant, BaseGrant, TokenEndpointMixin):
         use = Use(
             audience=self._target(claims),
             jkt=self.request.jkt,
-            beside={"client_id": client_id, "act": self._act(claims), EXCHANGED_FROM: _chain(claims)},
+            beside={
+                "client_id": client_id,
+                "act": self._act(claims),
+                EXCHANGED_FROM: _chain(claims),
+                EXCHANGED_CLIENTS: [claims["client_id"], *claims.get(EXCHANGED_CLIENTS, ())],
+            },
             ends_at=claims["exp"],
         )
         return self.server.issuer.for_user(self.server.session, family, user, self._scope(claims), use)

@@ -35,7 +35,8 @@ def _refresh_token(session: Session, issuer: Issuer, client: Client, token: str)
         return INACTIVE
     row = session.scalars(select(RefreshToken).where(RefreshToken.token_hash == digest(token))).one()
     sign_in = session.get_one(SignInSession, family.session_id)
-    if row.used_at is not None or not sign_in.is_live or accounts.active(session, family.user_id) is None:
+    is_over = not (families.outlives(family) or sign_in.is_live)
+    if row.used_at is not None or is_over or accounts.active(session, family.user_id) is None:
         return INACTIVE
     return {
         "active": True,

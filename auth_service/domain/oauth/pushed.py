@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from datetime import timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from auth_service.domain.oauth.requests import Pairs
@@ -47,8 +47,13 @@ def find(session: Session, client_id: str, request_uri: str) -> list[tuple[str, 
     kept = session.get(PushedRequest, _hash(request_uri))
     if kept is None or kept.client_id != client_id or kept.expires_at <= utcnow():
         return None
-    if kept.opened_at is None:
-        kept.opened_at, kept.expires_at = utcnow(), utcnow() + LIFE_ONCE_OPENED
+    now = utcnow()
+    session.execute(
+        update(PushedRequest)
+        .where(PushedRequest.uri_hash == kept.uri_hash, PushedRequest.opened_at.is_(None))
+        .values(opened_at=now, expires_at=now + LIFE_ONCE_OPENED)
+        .execution_options(synchronize_session=False)  # whoever answers it meanwhile removes the row
+    )
     return [(name, value) for name, value in kept.parameters]
 
 
