@@ -16,6 +16,7 @@ from uuid import UUID
 
 from common.client import ServiceClient
 from common.config import Config
+from common.metrics import REVOCATIONS_UP
 from common.telemetry import get_logger
 from common.upkeep import Following, Upkeep
 
@@ -70,6 +71,11 @@ class Revocations:
                 clock=clock,
             )
         )
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last attempt to hear of news failed: what was revoked since then is taken for good."""
+        return self._upkeep.is_failing
 
     def refuse(self, claims: Mapping[str, Any]) -> bool:
         """Whether a token of these claims was revoked."""
@@ -144,4 +150,6 @@ class AuthFeed:
 
 
 def asked_of_auth(config: Config) -> Revocations:
-    return Revocations(AuthFeed(ServiceClient(config, config.auth_url, scope="replicas:read")), waits=True)
+    made = Revocations(AuthFeed(ServiceClient(config, config.auth_url, scope="replicas:read")), waits=True)
+    REVOCATIONS_UP.set_function(lambda: 0 if made.is_failing else 1)
+    return made

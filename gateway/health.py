@@ -20,6 +20,7 @@ from gateway.upstream import Forwarded, Timeouts, Upstream
 PROBE_TIMEOUTS = Timeouts(connect=1.0, answer=2.0, idle=2.0)
 FRESH_SECONDS = 1.0
 _GAUGE = re.compile(r"^(bus_up|outbox_age_seconds|outbox_depth|inbox_depth|dead_letters) ([0-9.e+-]+)$", re.MULTILINE)
+_REVOCATIONS_DOWN = re.compile(r"^revocations_up 0(\.0)?$", re.MULTILINE)
 
 
 class StoreHealth:
@@ -49,6 +50,8 @@ class StoreHealth:
     def _ask_service(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = {"web": _state(self._web[name], "/livez")}
         found["database"] = _state(self._web[name], "/readyz")
+        if _REVOCATIONS_DOWN.search(_ask(self._web[name], "/metrics") or ""):
+            found["revocations"] = "down"
         if worker := self._workers.get(name):
             found["worker"] = _state(worker, "/readyz")
             gauges = {gauge: float(value) for gauge, value in _GAUGE.findall(_ask(worker, "/metrics") or "")}

@@ -7,10 +7,13 @@ import time
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
+from common import revocation
 from common.auth import TokenVerifier
 from common.errors import Unauthorized
 from common.revocation import LONGEST_TOKEN_SECONDS, REFRESH_SECONDS, STALE_SECONDS, Revocations
+from tests.common.toy import ToyConfig
 from tests.support import tokens
 from tests.support.tokens import claims, sign
 from tests.support.waiting import eventually
@@ -156,6 +159,19 @@ def test_an_auth_that_hangs_holds_up_one_request_only(
     revocations.refuse(claims())
     assert time.monotonic() - began < 0.5
     feed.may_answer.set()
+
+
+def test_a_process_that_is_refused_by_auth_says_so(
+    monkeypatch: pytest.MonkeyPatch, feed: Feed, config: ToyConfig
+) -> None:
+    feed.error = OSError()
+    monkeypatch.setattr(revocation, "AuthFeed", lambda _client: feed)
+    made = revocation.asked_of_auth(config)
+    assert REGISTRY.get_sample_value("revocations_up") == 1
+    made.refuse(claims())
+    assert REGISTRY.get_sample_value("revocations_up") == 0
+    feed.error = None
+    eventually(lambda: REGISTRY.get_sample_value("revocations_up") == 1)
 
 
 def test_it_recovers_with_auth(revocations: Revocations, feed: Feed, clock: Clock) -> None:

@@ -130,6 +130,15 @@ def test_health_tells_of_every_process(gateway: RunningGateway) -> None:
     assert services["order"] == expected | {"status": "down", "worker": "down"}
 
 
+def test_a_service_that_does_not_hear_of_revocations_is_not_well(gateway: RunningGateway) -> None:
+    deaf = gateway.services["review"]
+    deaf.on("/metrics", lambda exchange: exchange.answer(b"revocations_up 0.0\n"))
+    review = eventually(
+        lambda: (found := health_of_services(gateway, 503).get("review", {})).get("revocations") and found
+    )
+    assert (review["status"], review["revocations"]) == ("down", "down")
+
+
 def health_of_services(gateway: RunningGateway, status: int) -> dict[str, Any]:
     """Nothing while the answer has another status."""
     reply = gateway.ask("GET", "/health")
