@@ -19,6 +19,8 @@ from common.db import end_request_session, transaction
 
 api = Blueprint("authorize", __name__, template_folder="../templates")
 Pairs = Sequence[tuple[str, str]]
+LONGEST_WAY_BACK = 7000
+"""Characters of the address of the sign-in page, with the request in it: a browser asks for no more than 8190."""
 TO_PROVE = frozenset({Step.SIGN_IN, Step.STEP_UP})
 
 
@@ -29,6 +31,8 @@ def authorize() -> Response:
     pairs = _pairs()
     with transaction() as opened:
         asked = authorization.read(opened, pairs, authority.provider)
+        if len(_sign_in_url(pairs)) > LONGEST_WAY_BACK:
+            raise Unverified("This request is too long to come back to. The app can push it to us instead (RFC 9126).")
         signed_in = browser.signed_in(opened)
         step = authorization.next_step(opened, asked, signed_in, demanded_at=browser.demanded_at(pairs))
         if signed_in is None or step in TO_PROVE:

@@ -81,6 +81,17 @@ def test_a_request_that_is_answered_while_it_is_opened_again_is_no_error_of_ours
         assert not pushed.use_up(late, uri)
 
 
+def test_a_request_too_long_to_come_back_to_is_refused_unless_it_was_pushed(
+    browser: Browser, public_client: str
+) -> None:
+    state = "%" * 1500
+    refused = browser.authorize(**authorization(public_client, Pkce(), state=state))
+    assert (refused.status_code, refused.mimetype, refused.location) == (400, "text/html", None)
+    uri = reference(browser, public_client, Pkce(), state=state)
+    assert browser.code_for(client_id=public_client, request_uri=uri)["state"] == state
+    assert browser.code_for(**authorization(public_client, Pkce(), state="%" * 1000))["state"] == "%" * 1000
+
+
 def test_a_person_has_time_to_register(browser: Browser, public_client: str, database: Database) -> None:
     browser.authorize(client_id=public_client, request_uri=reference(browser, public_client, Pkce()))
     with database.read() as session:
