@@ -123,11 +123,10 @@ def signed_in_user() -> User:
 
 def end_sign_in() -> None:
     """Sign the token's person out as far as its client may. Raises Unauthorized."""
-    claims = current_user().claims
+    family_id = _uuid(current_user().claims.get("fid"))
     if _is_the_stores_own(current_user().client_id):
-        sessions.end(session, session.get_one(TokenFamily, _uuid(claims.get("fid"))).session_id)
-    else:
-        families.revoke(session, _uuid(claims.get("fid")), "signed_out")
+        sessions.end(session, session.get_one(TokenFamily, family_id).session_id)
+    families.revoke(session, family_id, "signed_out")
 
 
 def signed_in_admin() -> User:
