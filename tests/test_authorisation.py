@@ -244,6 +244,7 @@ POST   /api/v1/prebooks/<uuid:prebooking_id>/cart                person  cart:wr
 GET    /api/v1/wishlist                                          person  cart:write
 POST   /api/v1/wishlist                                          person  cart:write
 DELETE /api/v1/wishlist/<uuid:book_id>                           person  cart:write
+GET    /api/v1/wishlist/<uuid:book_id>                           person  cart:write
 GET    /internal/orders/states                                   bearer  replicas:read
 GET    /internal/purchases                                       bearer  replicas:read
 GET    /internal/sales                                           bearer  replicas:read

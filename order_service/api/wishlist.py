@@ -12,6 +12,7 @@ from pydantic import Field
 from common.api import Money, Page, PageQuery, Request, Response, accepts, returns
 from common.auth import current_user, requires_user
 from common.db import session
+from common.errors import NotFound
 from common.pagination import Sort, paginate
 from order_service.api.books import learn
 from order_service.domain import wishlist
@@ -57,6 +58,15 @@ def add_wish(body: WishBody) -> tuple[dict[str, Any], int]:
     learn([body.book_id])
     is_new = wishlist.add(session, user_id, body.book_id)
     return wishlist.entry(session, user_id, body.book_id), 201 if is_new else 200
+
+
+@api.get("/<uuid:book_id>")
+@requires_user("cart:write")
+@returns(None, status=204, description="It is on the list")
+def has_wish(book_id: UUID) -> None:
+    """Whether a book is on one's list: 404 if it is not."""
+    if not wishlist.has(session, current_user().user_id, book_id):
+        raise NotFound("this book is not on your list")
 
 
 @api.delete("/<uuid:book_id>")

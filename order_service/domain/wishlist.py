@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, select, text
+from sqlalchemy import Select, delete, exists, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -75,3 +75,7 @@ def shown(row: Any) -> dict[str, Any]:
 def _has(session: Session, user_id: UUID, book_id: UUID) -> bool:
     held = select(Wish.id).where(Wish.user_id == user_id, Wish.book_id == book_id)
     return session.scalar(held) is not None
+
+
+def has(session: Session, user_id: UUID, book_id: UUID) -> bool:
+    return bool(session.scalar(select(exists().where(Wish.user_id == user_id, Wish.book_id == book_id))))

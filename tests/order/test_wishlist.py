@@ -33,9 +33,12 @@ def test_a_list_is_its_owners(shop: Shop, book: UUID) -> None:
     stranger = bearer(subject=new_id())
     assert shop.client.get("/api/v1/wishlist", headers=stranger).json["items"] == []
     assert shop.client.delete(f"/api/v1/wishlist/{book}", headers=stranger).status_code == 404
+    assert shop.client.get(f"/api/v1/wishlist/{book}", headers=stranger).status_code == 404
+    assert shop.get(f"/wishlist/{book}").status_code == 204
     assert shop.client.get("/api/v1/wishlist").status_code == 401
     assert shop.send("DELETE", f"/wishlist/{book}").status_code == 204
     assert shop.send("DELETE", f"/wishlist/{book}").status_code == 404
+    assert shop.get(f"/wishlist/{book}").status_code == 404
     assert shop.get("/wishlist").json["items"] == []
 
 
