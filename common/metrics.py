@@ -22,6 +22,7 @@ INBOX_DEPTH = Gauge("inbox_depth", "Events received and not yet handled")
 INBOX_UNKNOWN = Gauge("inbox_unknown", "Events that wait for a version of this service that knows them")
 BUS_UP = Gauge("bus_up", "1 when the bus answered the last time it was asked, else 0")
 REVOCATIONS_UP = Gauge("revocations_up", "0 while the auth service does not tell what was revoked, else 1")
+REVOCATIONS_UP.set(1)  # also of a process that does not ask for it
 DEAD_LETTERS = Gauge("dead_letters", "Events that wait for somebody to look at them")
 
 

@@ -8,15 +8,19 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from common.telemetry import configure_logging
+from common import telemetry
 from tests.auth.conftest import PASSWORD
 from tests.auth.support import Browser, Pkce, authorization
 
 
 def test_logs_hold_no_password_token_code_or_address(
-    browser: Browser, public_client: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    browser: Browser,
+    public_client: str,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    configure_logging("auth", "DEBUG", "json")
+    monkeypatch.setattr(telemetry, "_write_request", telemetry._request_writer("auth", "INFO", "json"))
     caplog.set_level(logging.DEBUG)
     logging.getLogger("authlib").setLevel(logging.DEBUG)
     pkce = Pkce()

@@ -72,7 +72,8 @@ def claims(
         "jti": str(uuid4()),
     }
     if role:
-        made |= {"role": role, "preferred_username": username, "sid": str(new_id()), "auth_time": now}
+        made |= {"role": role, "preferred_username": username, "auth_time": now}
+        made |= {"sid": str(new_id()), "fid": str(new_id())}
     made |= changes
     return {name: value for name, value in made.items() if value is not None}
 
