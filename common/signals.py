@@ -74,8 +74,8 @@ class Signals:
             self._thread.start()
 
     def _nudge(self) -> None:
-        """Have the thread look at its channels now; a full buffer means that it will anyway."""
-        with suppress(BlockingIOError):
+        """Have the thread look at its channels now; with a full buffer it will anyway, with a closed one it is over."""
+        with suppress(BlockingIOError, BrokenPipeError):
             if self._wake_thread:
                 self._wake_thread.send(b".")
 

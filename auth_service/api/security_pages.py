@@ -14,7 +14,7 @@ from auth_service.api import browser, entering, proving
 from auth_service.api.authority import authority
 from auth_service.api.mfa import qr_code, site
 from auth_service.api.pages import again, problems_of, text
-from auth_service.domain import accounts, identities, passkeys, second_factor, sessions, tickets
+from auth_service.domain import accounts, identities, letters, passkeys, second_factor, sessions, tickets
 from auth_service.domain.throttle import SignInThrottled
 from common.auth import public
 from common.db import session
@@ -83,7 +83,9 @@ def renew_recovery_codes() -> Response:
     browser.require_own_form()
     if not second_factor.is_enrolled(session, user.id):
         raise second_factor.NotEnrolled("No authenticator app is set up.")
-    return _recovery_codes(second_factor.renew_recovery_codes(session, user))
+    codes = second_factor.renew_recovery_codes(session, user)
+    letters.write(session, user, "recovery_codes_renewed")
+    return _recovery_codes(codes)
 
 
 @api.post("/security/passkeys/options")

@@ -5,13 +5,13 @@ Otherwise a token stolen shortly after its sign-in would take the account: the a
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from auth_service.domain import accounts, addresses, administration, letters, throttle, tickets
-from auth_service.models import Ticket, User
+from auth_service.models import Identity, Passkey, RecoveryCode, Ticket, Totp, User
 from common.db import utcnow
 from common.errors import Invalid, TooManyRequests
 
@@ -64,7 +64,7 @@ def confirm(session: Session, token: str) -> User | None:
 
 
 def undo(session: Session, token: str) -> User:
-    """The account with its former address again, signed out everywhere. Raises LinkExpired."""
+    """The account with its former address, signed out everywhere, without what was bound since. Raises LinkExpired."""
     ticket = tickets.take(session, tickets.FORMER_ADDRESS, token)
     user = session.get(User, ticket.user_id, with_for_update=True) if ticket else None
     if ticket is None or user is None:
@@ -74,5 +74,14 @@ def undo(session: Session, token: str) -> User:
     if user.email_key != ticket.data["email_key"]:
         accounts.rename(session, user, username=user.username, email=ticket.data["email"])
     user.email_verified = ticket.data["email_verified"]
+    _unbind(session, user, since=ticket.expires_at - UNDO_LIFE)
     administration.end_sessions(session, user, "address_undone")
     return user
+
+
+def _unbind(session: Session, user: User, *, since: datetime) -> None:
+    """What was made a way in since somebody else began to change the address is theirs."""
+    for model, bound_at in ((Passkey, Passkey.created_at), (Identity, Identity.created_at), (Totp, Totp.created_at)):
+        session.execute(delete(model).where(model.user_id == user.id, bound_at >= since))
+    if session.get(Totp, user.id, populate_existing=True) is None:
+        session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))

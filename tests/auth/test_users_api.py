@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from auth_service.api import authority
+from auth_service.models import Passkey
 from common.db import Database, utcnow
 from common.events.auth import UserErased, UserUpdated
 from tests.auth.conftest import PASSWORD
@@ -80,6 +83,22 @@ def test_the_old_address_undoes_it_and_ends_all_sessions(
     assert login(client, "thief@example.com") == 401
     assert client.post("/api/v1/auth/verify-email", json={"token": token_in(to_new)}).status_code == 422
     assert client.post(path, data=fields).status_code == 422
+
+
+def test_what_was_bound_meanwhile_goes_with_it(
+    client: FlaskClient, own: dict[str, str], user: Any, database: Database
+) -> None:
+    """A passkey from before stays, one of whoever began to change the address does not."""
+    client.patch(PATH, json={"email": "thief@example.com"}, headers=own)
+    _, to_old = written(database)
+    made = {"user_id": UUID(user["id"]), "public_key": b"k", "sign_count": 0, "name": "Key"}
+    with database.transaction() as session:
+        session.add(Passkey(credential_id=b"before", created_at=utcnow() - timedelta(days=1), **made))
+        session.add(Passkey(credential_id=b"theirs", **made))
+    fields = hidden_fields(client.get(f"/account/undo-address?token={token_in(to_old)}").text)
+    assert client.post("/account/undo-address", data=fields).status_code == 200
+    with database.read() as session:
+        assert [bytes(each) for each in session.scalars(select(Passkey.credential_id))] == [b"before"]
 
 
 def test_staff_tell_both_addresses_of_a_change(
