@@ -151,11 +151,15 @@ def _gathered(body: Iterable[bytes]) -> tuple[bytes, Iterable[bytes] | None]:
     """All of the body; or, of one that is too large to be stored, nothing, and all of it to be passed on."""
     blocks, size = [], 0
     source = iter(body)
-    for block in source:
-        blocks.append(block)
-        size += len(block)
-        if size > LARGEST:
-            return b"", _Rest(blocks, source, body)
+    try:
+        for block in source:
+            blocks.append(block)
+            size += len(block)
+            if size > LARGEST:
+                return b"", _Rest(blocks, source, body)
+    except BaseException:
+        _close(body)
+        raise
     _close(body)
     return b"".join(blocks), None
 
