@@ -272,7 +272,7 @@ def _refuse_unknown(model: type[BaseModel], document: Any) -> None:
         return
     known = {field.alias or name for name, field in model.model_fields.items()} | set(model.model_fields)
     unknown = [name for name in document if name not in known]
-    if len(unknown) > MOST_ERRORS:
+    if unknown:
         errors = [{"field": name[:100], "message": "Extra inputs are not permitted"} for name in unknown[:MOST_ERRORS]]
         raise Invalid("The request has invalid fields.", errors=errors)
 
